@@ -1,0 +1,3 @@
+export default async function teardown() {
+  await /** @type {{ stopTestRedis?: () => Promise<void> }} */ (globalThis).stopTestRedis?.();
+}
