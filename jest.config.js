@@ -1,17 +1,14 @@
-const swc = [
-  "@swc/jest",
-  {
-    jsc: { target: "es2022", parser: { syntax: "typescript" } },
-    module: { type: "commonjs" },
-    sourceMaps: "inline",
-  },
-];
+const swc = {
+  jsc: { target: "es2022", parser: { syntax: "typescript" } },
+  module: { type: "commonjs" },
+  sourceMaps: "inline",
+};
 
 /** @type {import("jest").Config} */
 export default {
   testEnvironment: "node",
   testMatch: ["<rootDir>/__tests__/**/*.test.ts"],
-  transform: { "^.+\\.[jt]s$": swc },
+  transform: { "^.+\\.[jt]s$": ["@swc/jest", swc] },
   // Sources import "./x.js", the name of what tsc makes of "./x.ts".
   moduleNameMapper: { "^(\\.{1,2}/.*)\\.js$": ["$1.ts", "$1.js"] },
   globalSetup: "<rootDir>/tools/jest-setup.js",

@@ -24,10 +24,11 @@ async function whyNot(path) {
     const version = /server v=((\d+)\.(\d+)\S*)/.exec(stdout);
     if (!version) return "is neither Redis nor Valkey";
     const [, name, major, minor] = version;
-    if (Number(major) * 100 + Number(minor) < 602) return `is ${name}, and 6.2 is the oldest that will do`;
+    if (Number(major) * 100 + Number(minor) < 602)
+      return `is ${name}, and 6.2 is the oldest that will do`;
     return undefined;
   } catch (error) {
-    return `cannot be run (${/** @type {NodeJS.ErrnoException} */ (error).code ?? error})`;
+    return `cannot be run (${/** @type {NodeJS.ErrnoException} */ (error).code ?? String(error)})`;
   }
 }
 
@@ -84,7 +85,8 @@ function attempt(command, args, { env, progress, timeout }) {
     const group = -child.pid;
     const release = guard(group);
     const started = Date.now();
-    const say = (/** @type {string} */ line) => progress(`${line} (${Math.round((Date.now() - started) / 1000)} s)`);
+    const say = (/** @type {string} */ line) =>
+      progress(`${line} (${Math.round((Date.now() - started) / 1000)} s)`);
     const clock = setInterval(() => say("still working"), 10_000);
     const limit = setTimeout(() => {
       say("took too long, given up");
@@ -121,17 +123,21 @@ async function built(env, progress) {
     return undefined;
   }
   progress(`building Redis from ${mirror.host} into ${cache}: this takes some minutes, once`);
-  const lines = await attempt(process.execPath, [fileURLToPath(new URL("build-redis.js", import.meta.url))], {
-    env: {
-      ...env,
-      REDISMS_DOWNLOAD_DIR: cache,
-      MAKEFLAGS: env.MAKEFLAGS ?? "-j2",
-      // Without it redis-memory-server accepts any certificate.
-      npm_config_strict_ssl: "true",
+  const lines = await attempt(
+    process.execPath,
+    [fileURLToPath(new URL("build-redis.js", import.meta.url))],
+    {
+      env: {
+        ...env,
+        REDISMS_DOWNLOAD_DIR: cache,
+        MAKEFLAGS: env.MAKEFLAGS ?? "-j2",
+        // Without it redis-memory-server accepts any certificate.
+        npm_config_strict_ssl: "true",
+      },
+      progress,
+      timeout: 15 * minutes,
     },
-    progress,
-    timeout: 15 * minutes,
-  });
+  );
   const path = lines.at(-1);
   return path && !(await whyNot(path)) ? path : undefined;
 }
@@ -151,7 +157,9 @@ apt-get install -y -qq --no-install-recommends redis-server
 /** @type {Source} */
 async function installed(env, progress) {
   const folders = (env.PATH ?? "").split(delimiter).filter(Boolean);
-  const debian = existsSync("/etc/debian_version") && folders.some((folder) => existsSync(join(folder, "apt-get")));
+  const debian =
+    existsSync("/etc/debian_version") &&
+    folders.some((folder) => existsSync(join(folder, "apt-get")));
   if (!debian || process.getuid?.() !== 0) return undefined;
   progress("installing Debian's redis-server");
   await attempt("sh", ["-c", aptScript], {

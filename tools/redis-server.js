@@ -1,5 +1,4 @@
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -46,9 +45,14 @@ function ask(port, commands, complete) {
 
 /** Whether this very process answers: another server may own the port already. @param {number} port @param {number} pid */
 async function ready(port, pid) {
-  const answer = await ask(port, "PING\r\nINFO server\r\n", (text) => /process_id:\d+\r\n|-NOAUTH/.test(text));
+  const answer = await ask(port, "PING\r\nINFO server\r\n", (text) =>
+    /process_id:\d+\r\n|-NOAUTH/.test(text),
+  );
   // A server with a password answers nothing else, and has at least bound its port.
-  return /^-NOAUTH/.test(answer) || (answer.startsWith("+PONG") && answer.includes(`process_id:${pid}\r\n`));
+  return (
+    /^-NOAUTH/.test(answer) ||
+    (answer.startsWith("+PONG") && answer.includes(`process_id:${pid}\r\n`))
+  );
 }
 
 /**
@@ -87,7 +91,16 @@ async function launch(binary, args, port, givenDir) {
   };
   const log = join(dir, "redis.log");
   const file = args[0]?.startsWith("-") === false ? args.slice(0, 1) : [];
-  const settings = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+  const settings = [
+    "--port",
+    String(port),
+    "--bind",
+    "127.0.0.1",
+    "--save",
+    "",
+    "--appendonly",
+    "no",
+  ];
   const output = openSync(log, "w");
   const child = spawn(binary, [...file, ...settings, ...args.slice(file.length)], {
     cwd: dir,

@@ -1,0 +1,36 @@
+import { consumers } from "./consumers.js";
+import { run } from "./run.js";
+
+const script = (/** @type {string} */ name) => () => run("npm", ["run", "--silent", name]);
+
+/** @type {[string, () => Promise<unknown>][]} */
+const steps = [
+  ["format", script("check:format")],
+  ["lint", script("check:lint")],
+  ["types of sources and tests", script("check:types")],
+  ["unused code and dependencies", script("check:unused")],
+  ["build", script("build")],
+  ["publint", script("check:publint")],
+  ["are the types wrong", script("check:attw")],
+  ["tarball in consumer apps", consumers],
+];
+
+const seconds = (/** @type {number} */ since) =>
+  `${((performance.now() - since) / 1000).toFixed(1)} s`;
+
+const begin = performance.now();
+let failed = 0;
+for (const [name, step] of steps) {
+  const start = performance.now();
+  try {
+    await step();
+    console.log(`ok    ${name} (${seconds(start)})`);
+  } catch (error) {
+    failed++;
+    console.log(`FAIL  ${name} (${seconds(start)})`);
+    console.log(String(error instanceof Error ? error.message : error).replace(/^/gm, "      "));
+  }
+}
+console.log(`checked in ${seconds(begin)}`);
+console.log(`${steps.length - failed} passed, ${failed} failed`);
+process.exitCode = failed ? 1 : 0;
