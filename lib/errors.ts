@@ -1,0 +1,89 @@
+/** The codes of {@link StoreError}: stable, so that an app may branch on them. */
+export type StoreErrorCode =
+  /** An option of the constructor is missing, unknown, of a wrong type or out of range. */
+  | "ERR_INVALID_OPTION"
+  /** A session id that is not a non-empty string. */
+  | "ERR_INVALID_SID"
+  /** A session that cannot be stored: no object, not serializable, or without a usable expiry. */
+  | "ERR_INVALID_SESSION"
+  /** The value in Redis is not a session. */
+  | "ERR_CORRUPT_SESSION"
+  /** Other processes kept changing the session for longer than `timeout`. */
+  | "ERR_CONFLICT"
+  /** Redis did not answer within `timeout`. A write may or may not have happened. */
+  | "ERR_TIMEOUT"
+  /** There is no usable connection to Redis, or Redis is loading or has no primary. */
+  | "ERR_UNAVAILABLE"
+  /** The server is a read-only replica. */
+  | "ERR_READONLY"
+  /** The Redis user may not run the command, or is not logged in. */
+  | "ERR_NO_PERMISSION"
+  /** Redis reached `maxmemory`. */
+  | "ERR_OUT_OF_MEMORY"
+  /** Any other error reply of Redis. */
+  | "ERR_REDIS";
+
+/**
+ * Every error that the store itself raises. Recognise it by `code`, not by `instanceof`: the ES
+ * module and the CommonJS build each have a class of their own.
+ */
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+  /** What went wrong; stable across versions. */
+  readonly code: StoreErrorCode;
+
+  constructor(code: StoreErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+  }
+}
+
+/** What the first word of an error reply means for a session store, and what to do about it. */
+const REPLIES: Record<string, [StoreErrorCode, advice: string]> = {
+  WRONGTYPE: ["ERR_CORRUPT_SESSION", "the key holds no string; another program uses this prefix"],
+  READONLY: ["ERR_READONLY", "connect to the primary, not to a replica"],
+  NOPERM: ["ERR_NO_PERMISSION", "grant the Redis user the commands listed in the README"],
+  NOAUTH: ["ERR_NO_PERMISSION", "give the client a username and password"],
+  WRONGPASS: ["ERR_NO_PERMISSION", "check the client's username and password"],
+  OOM: ["ERR_OUT_OF_MEMORY", "raise maxmemory or choose an eviction policy"],
+  LOADING: ["ERR_UNAVAILABLE", "Redis is loading its data; try again"],
+  MASTERDOWN: ["ERR_UNAVAILABLE", "the replica has lost its primary; try again"],
+  CLUSTERDOWN: ["ERR_UNAVAILABLE", "the cluster does not serve this slot now; try again"],
+  TRYAGAIN: ["ERR_UNAVAILABLE", "the slot is being moved; try again"],
+  BUSY: ["ERR_UNAVAILABLE", "Redis is busy with a script; try again"],
+};
+
+/** An error reply of Redis starts with a word in capitals; an error of the client or a socket does not. */
+function replyWord(error: unknown): string | undefined {
+  if (!(error instanceof Error) || "syscall" in error) return undefined;
+  return /^([A-Z]{2,})(?: |$)/.exec(error.message)?.[1];
+}
+
+/** Whether Redis refused a script because it does not know it; nothing else proves that it did not run. */
+export function isNoScript(error: unknown): boolean {
+  return error instanceof StoreError && replyWord(error.cause) === "NOSCRIPT";
+}
+
+/**
+ * The typed form of whatever a client rejected with. Nothing that a socket throws leaves the store
+ * as it is: express-session takes the code `ENOENT` for a missing session and replaces the cookie.
+ *
+ * @param command - the name of the Redis command that failed
+ */
+export function fromClient(error: unknown, command: string): StoreError {
+  const text = error instanceof Error ? error.message : String(error);
+  const word = replyWord(error);
+  if (word === undefined) {
+    return new StoreError(
+      "ERR_UNAVAILABLE",
+      `no answer to ${command}: ${text || "connection lost"}`,
+      error,
+    );
+  }
+  const [code, advice] = REPLIES[word] ?? ["ERR_REDIS"];
+  return new StoreError(
+    code,
+    `${command} was refused: ${text}${advice ? ` (${advice})` : ""}`,
+    error,
+  );
+}

@@ -1,0 +1,25 @@
+import { StoreError } from "./errors.js";
+
+/** A glob special of Redis: a prefix such as `app[1]:` must be taken literally in a pattern. */
+const GLOB = /[\\*?[\]]/g;
+
+/** The pattern that matches every key which starts with exactly `prefix`. */
+export function patternOf(prefix: string): string {
+  return `${prefix.replace(GLOB, "\\$&")}*`;
+}
+
+/** Refuses what cannot be a session id; `prefix + undefined` would be a key like any other. */
+export function assertSid(sid: unknown): asserts sid is string {
+  if (typeof sid !== "string" || sid === "") {
+    const got = sid === "" ? "an empty string" : sid === null ? "null" : typeof sid;
+    throw new StoreError("ERR_INVALID_SID", `a session id must be a non-empty string, got ${got}`);
+  }
+}
+
+/**
+ * A session id for messages, logs and events. It is a credential, so at most six characters and
+ * never more than a quarter of it are shown.
+ */
+export function shortSid(sid: string): string {
+  return `${sid.slice(0, Math.min(6, sid.length >> 2))}…`;
+}

@@ -1,0 +1,50 @@
+import type { Value } from "./client/port.js";
+import type { CookieSettings } from "./cookie.js";
+import type { Tree } from "./merge.js";
+
+/** What the store knows of a session object that it handed out, or that it saved first. */
+export interface Loaded {
+  /** The knowledge holds under this session id only; under another one the object is a new session. */
+  readonly sid: string;
+  /** The exact text that Redis should hold; `undefined` until the first save of a new session. */
+  expected: Value | undefined;
+  /**
+   * The text of this object itself when it was last loaded or saved. After a merge it is not
+   * `expected`: that also holds what others wrote.
+   */
+  ancestor: Value | undefined;
+  /** When the session was created, in ms since the epoch; where that is not stored, first seen. */
+  readonly created: number;
+  /** Whether a creation time is needed and not stored yet. */
+  undated: boolean;
+  /** Whether the object is what `createSession` makes, or plain as `get` returns it. */
+  readonly inflated: boolean;
+  /** The cookie's settings when loaded or last saved; `undefined` without a cookie. */
+  cookie: CookieSettings | undefined;
+  /** Stored keys that the object cannot show, because a Session has a member of that name. */
+  readonly hidden: Tree | undefined;
+}
+
+interface Entry extends Loaded {
+  /** The same object under another session id. */
+  other?: Entry;
+}
+
+/** The session objects that the store knows, for as long as the app holds them. */
+export class LoadedSessions {
+  readonly #entries = new WeakMap<object, Entry>();
+
+  find(session: object, sid: string): Loaded | undefined {
+    let entry = this.#entries.get(session);
+    while (entry !== undefined && entry.sid !== sid) entry = entry.other;
+    return entry;
+  }
+
+  add(session: object, loaded: Loaded): Loaded {
+    const entry: Entry = loaded;
+    const other = this.#entries.get(session);
+    if (other !== undefined) entry.other = other;
+    this.#entries.set(session, entry);
+    return entry;
+  }
+}

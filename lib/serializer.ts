@@ -1,0 +1,72 @@
+import type { Value } from "./client/port.js";
+import { StoreError } from "./errors.js";
+import { shortSid } from "./keys.js";
+import type { Tree } from "./merge.js";
+
+/**
+ * Turns sessions into text and back; `JSON` is one. Both functions may be async.
+ *
+ * `stringify` gets the session object as the app uses it (a `Session` with a `Cookie`), `parse`
+ * must return an object. What `stringify` makes of a parsed session must parse to equal values,
+ * the text itself may differ each time (encryption with a random IV).
+ */
+export interface TextSerializer {
+  parse(text: string): unknown;
+  stringify(session: object): string | Promise<string>;
+  readonly binary?: false | undefined;
+}
+
+/** A serializer whose sessions are bytes in Redis: compressed, encrypted, MessagePack. */
+export interface BinarySerializer {
+  parse(bytes: Buffer): unknown;
+  stringify(session: object): Uint8Array | Promise<Uint8Array>;
+  readonly binary: true;
+}
+
+/** How sessions are written to Redis. */
+export type Serializer = TextSerializer | BinarySerializer;
+
+/** Reads a session, and refuses what is none. */
+export async function decode(serializer: Serializer, value: Value, sid: string): Promise<Tree> {
+  let session: unknown;
+  try {
+    session = await serializer.parse(value as string & Buffer);
+  } catch (error) {
+    throw corrupt(sid, "the serializer cannot parse it", error);
+  }
+  if (typeof session !== "object" || session === null || Array.isArray(session)) {
+    throw corrupt(sid, "it is no object");
+  }
+  return session as Tree;
+}
+
+/**
+ * Writes a session. Runs synchronously up to the call of the serializer, so that what is stored is
+ * the session as it was when the app asked to save it.
+ */
+export async function encode(serializer: Serializer, session: object): Promise<Value> {
+  let value: unknown;
+  try {
+    value = await serializer.stringify(session);
+  } catch (error) {
+    throw new StoreError(
+      "ERR_INVALID_SESSION",
+      "the session cannot be serialized; nothing was stored",
+      error,
+    );
+  }
+  if (serializer.binary && value instanceof Uint8Array) {
+    return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  }
+  if (!serializer.binary && typeof value === "string") return value;
+  const wanted = serializer.binary ? "a Uint8Array" : "a string";
+  throw new StoreError(
+    "ERR_INVALID_SESSION",
+    `serializer.stringify must return ${wanted}, got ${value === null ? "null" : typeof value}; nothing was stored`,
+  );
+}
+
+function corrupt(sid: string, why: string, cause?: unknown): StoreError {
+  const message = `what Redis holds for ${shortSid(sid)} is not a session: ${why}; destroy it or fix the serializer`;
+  return new StoreError("ERR_CORRUPT_SESSION", message, cause);
+}

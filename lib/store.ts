@@ -1,0 +1,405 @@
+import { type SessionData, Store } from "express-session";
+import { answer, type Callback } from "./callback.js";
+import { createPort, type RedisClient } from "./client/detect.js";
+import type { Port, Value } from "./client/port.js";
+import { sameSettings } from "./cookie.js";
+import { StoreError } from "./errors.js";
+import { hasDeadline, isOver, type Lifetime, lifetime, refreshExpires } from "./expiry.js";
+import { assertSid, shortSid } from "./keys.js";
+import { type Loaded, LoadedSessions } from "./loaded.js";
+import type { Tree } from "./merge.js";
+import { type RedisStoreOptions, resolveOptions, type Settings } from "./options.js";
+import { Records } from "./record.js";
+import { Renewals } from "./renewals.js";
+import { hiddenKeys, Saver, type SaveResult } from "./saver.js";
+import type { Serializer } from "./serializer.js";
+
+/** What became of a touch: `"EXPIRED"` where there was nothing to renew. */
+export type TouchResult = "OK" | "EXPIRED";
+
+/** A session as {@link RedisStore.all} lists it. */
+export type ListedSession = SessionData & { id: string };
+
+/** A session as {@link RedisStore.sessions} lists it. */
+export interface SessionEntry {
+  readonly sid: string;
+  readonly session: SessionData;
+  /** When Redis will drop it; `null`: never. */
+  readonly expires: Date | null;
+}
+
+/** Listings ask for at least so many keys at a time. */
+const BATCH = 1000;
+
+/**
+ * An express-session store on Redis.
+ *
+ * Every method takes an optional Node callback as its last argument. With one it returns
+ * `undefined` and calls back exactly once; without one it returns a promise. Errors are
+ * {@link StoreError}s.
+ *
+ * Events: `merged` (sid, kept, overwritten), `discarded` (sid, reason), `corrupt` (sid, error);
+ * the sid is shortened.
+ */
+export class RedisStore<Client extends RedisClient = RedisClient> extends Store {
+  /** The client as it was passed. */
+  readonly client: Client;
+  readonly prefix: string;
+  /** In seconds, as in the options. */
+  readonly ttl: number | ((session: SessionData, sid: string) => number);
+  readonly scanCount: number;
+  readonly serializer: Serializer;
+  readonly disableTTL: boolean;
+  readonly disableTouch: boolean;
+
+  readonly #settings: Settings;
+  readonly #port: Port;
+  readonly #records: Records;
+  readonly #renewals = new Renewals();
+  readonly #loaded = new LoadedSessions();
+  readonly #saver: Saver;
+  readonly #dated: boolean;
+
+  /** @throws ERR_INVALID_OPTION for an option that is missing, unknown or out of range */
+  constructor(options: RedisStoreOptions<Client>) {
+    super();
+    const settings = resolveOptions(options);
+    this.#settings = settings;
+    this.client = options.client;
+    this.prefix = settings.prefix;
+    this.ttl = settings.ttl;
+    this.scanCount = settings.scanCount;
+    this.serializer = settings.serializer;
+    this.disableTTL = settings.disableTTL;
+    this.disableTouch = settings.disableTouch;
+    this.#dated = hasDeadline(settings.rules);
+    this.#port = createPort(options.client, settings.serializer.binary === true, settings.timeout);
+    this.#records = new Records(settings.serializer, this.#dated);
+    this.#saver = new Saver({
+      port: this.#port,
+      settings,
+      records: this.#records,
+      renewals: this.#renewals,
+      inflate: (session, sid) => this.#inflate(session, sid),
+      onMerged: (sid, { kept, overwritten }) => this.#tell("merged", sid, kept, overwritten),
+      onDiscarded: (sid, reason) => this.#tell("discarded", sid, reason),
+    });
+  }
+
+  /**
+   * The session, or `null` where there is none.
+   *
+   * @throws ERR_CORRUPT_SESSION when the value in Redis is not a session
+   */
+  override get(sid: string): Promise<SessionData | null>;
+  override get(sid: string, callback: Callback<SessionData | null>): void;
+  override get(sid: string, callback?: Callback<SessionData | null>) {
+    return answer(this.#get(sid), callback);
+  }
+
+  /**
+   * Stores a session. One that came from `get` is stored only where Redis still holds it, together
+   * with what other requests have changed meanwhile; any other one as it is.
+   *
+   * @throws ERR_INVALID_SESSION, ERR_CONFLICT
+   */
+  override set(sid: string, session: SessionData): Promise<SaveResult>;
+  override set(sid: string, session: SessionData, callback?: Callback<SaveResult>): void;
+  override set(sid: string, session: SessionData, callback?: Callback<SaveResult>) {
+    return answer(this.#set(sid, session), callback);
+  }
+
+  /**
+   * Renews the expiry of a session that was used. Stores its cookie too if that has other settings
+   * than when it was loaded. With nothing to do it calls back before it returns.
+   */
+  override touch(sid: string, session: SessionData): Promise<TouchResult>;
+  override touch(sid: string, session: SessionData, callback?: Callback<TouchResult>): void;
+  override touch(sid: string, session: SessionData, callback?: Callback<TouchResult>) {
+    let touching: Promise<TouchResult>;
+    try {
+      const life = this.#planTouch(sid, session);
+      if (life === undefined) {
+        if (typeof callback === "function") return callback(null, "OK");
+        return Promise.resolve("OK");
+      }
+      touching = this.#touch(sid, session, life);
+    } catch (error) {
+      touching = Promise.reject(error);
+    }
+    return answer(touching, callback);
+  }
+
+  /** Removes a session; how many were there: 1 or 0. */
+  override destroy(sid: string): Promise<number>;
+  override destroy(sid: string, callback?: Callback<number>): void;
+  override destroy(sid: string, callback?: Callback<number>) {
+    return answer(this.#destroy(sid), callback);
+  }
+
+  /**
+   * All sessions as they are stored, in memory at once, each with its session id as `id`; one that
+   * stores an `id` of its own keeps that. For many sessions use {@link RedisStore.sessions}.
+   */
+  override all(): Promise<ListedSession[]>;
+  override all(callback: Callback<ListedSession[]>): void;
+  override all(callback?: Callback<ListedSession[]>) {
+    return answer(this.#all(), callback);
+  }
+
+  /** How many sessions there are; like everything else here, of this prefix only. */
+  override length(): Promise<number>;
+  override length(callback: Callback<number>): void;
+  override length(callback?: Callback<number>) {
+    return answer(
+      this.#keys().then((keys) => keys.size),
+      callback,
+    );
+  }
+
+  /** The ids of all sessions. */
+  ids(): Promise<string[]>;
+  ids(callback: Callback<string[]>): void;
+  ids(callback?: Callback<string[]>) {
+    return answer(
+      this.#keys().then((keys) => Array.from(keys, (key) => this.#sidOf(key))),
+      callback,
+    );
+  }
+
+  /** Removes all sessions; how many there were. */
+  override clear(): Promise<number>;
+  override clear(callback?: Callback<number>): void;
+  override clear(callback?: Callback<number>) {
+    return answer(this.#clear(), callback);
+  }
+
+  /**
+   * Goes through all sessions in bounded memory. A session may come twice while Redis resizes its
+   * table, one that is stored meanwhile may come or not. A value that is no session is left out and
+   * reported by the event `corrupt`.
+   */
+  async *sessions(): AsyncGenerator<SessionEntry, void, undefined> {
+    for await (const keys of this.#batches()) {
+      const [rows, left] = await Promise.all([this.#readMany(keys), this.#port.remaining(keys)]);
+      const now = Date.now();
+      for (const [index, row] of rows.entries()) {
+        const ms = left[index];
+        if (row === null || ms === null || ms === undefined) continue;
+        const expires = ms === Number.POSITIVE_INFINITY ? null : new Date(now + ms);
+        yield { ...row, expires };
+      }
+    }
+  }
+
+  /**
+   * The Session object of a stored session, as express-session makes it. A stored session without a
+   * cookie gets an empty one.
+   */
+  override createSession(req: Parameters<Store["createSession"]>[0], session: SessionData) {
+    const stored = session as { cookie?: unknown };
+    if (typeof stored.cookie !== "object" || stored.cookie === null)
+      stored.cookie = { originalMaxAge: null };
+    // The base class puts a Cookie in its place; the stored one stays as it is.
+    const cookie = stored.cookie as Tree;
+    const known = this.#loaded.find(session, req.sessionID);
+    const inflated = super.createSession(req, session);
+    if (known !== undefined) {
+      const hidden = hiddenKeys(session as unknown as Tree, inflated);
+      this.#loaded.add(inflated, { ...known, inflated: true, cookie, hidden });
+    }
+    return inflated;
+  }
+
+  async #get(sid: string): Promise<SessionData | null> {
+    assertSid(sid);
+    const value = await this.#port.get(this.prefix + sid);
+    if (value === null) {
+      this.#renewals.forget(sid);
+      return null;
+    }
+    const { rules } = this.#settings;
+    const { session, created: stored } = await this.#records.read(value, sid);
+    const now = Date.now();
+    const created = stored ?? now;
+    if (this.#dated && isOver(rules, session, sid, created, now)) return null;
+    refreshExpires(rules, session, created, now);
+    this.#loaded.add(session, {
+      sid,
+      expected: value,
+      ancestor: value,
+      created,
+      undated: this.#dated && stored === undefined,
+      inflated: false,
+      cookie: session.cookie as Tree | undefined,
+      hidden: undefined,
+    });
+    return session as unknown as SessionData;
+  }
+
+  async #set(sid: string, session: SessionData): Promise<SaveResult> {
+    assertSid(sid);
+    assertSession(session);
+    let known = this.#loaded.find(session, sid);
+    if (known === undefined && isSessionObject(session)) known = this.#adopt(sid, session);
+    return known === undefined
+      ? this.#saver.create(sid, session)
+      : this.#saver.save(known, session);
+  }
+
+  /** From its first save on, a new Session counts as loaded. */
+  #adopt(sid: string, session: SessionData): Loaded {
+    return this.#loaded.add(session, {
+      sid,
+      expected: undefined,
+      ancestor: undefined,
+      created: Date.now(),
+      undated: false,
+      inflated: true,
+      cookie: undefined,
+      hidden: undefined,
+    });
+  }
+
+  /** How long a touched session shall live, or `undefined` where nothing has to be sent. */
+  #planTouch(sid: string, session: SessionData): Lifetime | undefined {
+    assertSid(sid);
+    assertSession(session);
+    const known = this.#loaded.find(session, sid);
+    const now = Date.now();
+    const life = lifetime(this.#settings.rules, session, sid, known?.created ?? now, now);
+    if (known !== undefined && this.#mustStore(known, session)) return life;
+    if (this.disableTTL || this.disableTouch) return undefined;
+    return life.exact > now && this.#renewals.covers(sid, life) ? undefined : life;
+  }
+
+  /** Whether a session that nobody changed has to be written nevertheless. */
+  #mustStore(known: Loaded, { cookie }: SessionData): boolean {
+    if (known.expected === undefined) return false;
+    if (known.undated) return true;
+    if (known.cookie === undefined || typeof cookie !== "object" || cookie === null) return false;
+    return !sameSettings(known.cookie, cookie as unknown as Tree);
+  }
+
+  async #touch(sid: string, session: SessionData, life: Lifetime): Promise<TouchResult> {
+    if (!this.disableTTL && life.exact <= Date.now()) {
+      await this.#destroy(sid);
+      return "EXPIRED";
+    }
+    const known = this.#loaded.find(session, sid);
+    if (known !== undefined && this.#mustStore(known, session)) {
+      return (await this.#saver.saveCookie(known, session.cookie)) === "GONE" ? "EXPIRED" : "OK";
+    }
+    const renewed =
+      known?.expected === undefined
+        ? await this.#renewUnknown(sid, session)
+        : await this.#saver.renew(known, life);
+    if (!renewed) this.#renewals.forget(sid);
+    return renewed ? "OK" : "EXPIRED";
+  }
+
+  /** Renews a session by an object that the store did not hand out. */
+  async #renewUnknown(sid: string, session: SessionData): Promise<boolean> {
+    const key = this.prefix + sid;
+    let created = Date.now();
+    if (this.#dated) {
+      const value = await this.#port.get(key);
+      if (value === null) return false;
+      created = (await this.#records.read(value, sid)).created ?? created;
+    }
+    const now = Date.now();
+    const life = lifetime(this.#settings.rules, session, sid, created, now);
+    const renewed = await this.#port.expire(key, life.relaxed - now);
+    if (renewed) this.#renewals.remember(sid, life.relaxed);
+    return renewed;
+  }
+
+  async #destroy(sid: string): Promise<number> {
+    assertSid(sid);
+    return this.#saver.afterSaves(sid, () => {
+      this.#renewals.forget(sid);
+      return this.#port.remove(this.prefix + sid);
+    });
+  }
+
+  async #all(): Promise<ListedSession[]> {
+    const seen = new Set<string>();
+    const listed: ListedSession[] = [];
+    for await (const keys of this.#batches()) {
+      const fresh = keys.filter((key) => !seen.has(key));
+      for (const key of fresh) seen.add(key);
+      for (const row of await this.#readMany(fresh)) {
+        if (row === null) continue;
+        if (!Object.hasOwn(row.session, "id")) (row.session as ListedSession).id = row.sid;
+        listed.push(row.session as ListedSession);
+      }
+    }
+    return listed;
+  }
+
+  async #clear(): Promise<number> {
+    let removed = 0;
+    for await (const keys of this.#batches()) removed += await this.#port.removeMany(keys);
+    this.#renewals.clear();
+    return removed;
+  }
+
+  async #keys(): Promise<Set<string>> {
+    const keys = new Set<string>();
+    for await (const batch of this.#batches()) for (const key of batch) keys.add(key);
+    return keys;
+  }
+
+  #batches(): AsyncIterable<string[]> {
+    return this.#port.scan(this.prefix, Math.max(this.scanCount, BATCH));
+  }
+
+  #readMany(keys: string[]): Promise<({ sid: string; session: SessionData } | null)[]> {
+    const read = async (value: Value | null, index: number) => {
+      const sid = this.#sidOf(keys[index] as string);
+      if (value === null) return null;
+      try {
+        const { session, created } = await this.#records.read(value, sid);
+        const now = Date.now();
+        if (this.#dated && isOver(this.#settings.rules, session, sid, created ?? now, now))
+          return null;
+        return { sid, session: session as unknown as SessionData };
+      } catch (error) {
+        this.#tell("corrupt", sid, error);
+        return null;
+      }
+    };
+    if (keys.length === 0) return Promise.resolve([]);
+    return this.#port.getMany(keys).then((values) => Promise.all(values.map(read)));
+  }
+
+  #sidOf(key: string): string {
+    return key.slice(this.prefix.length);
+  }
+
+  #inflate(session: Tree, sid: string): object {
+    const req = { sessionID: sid, sessionStore: this } as unknown as Parameters<
+      Store["createSession"]
+    >[0];
+    return this.createSession(req, session as unknown as SessionData);
+  }
+
+  /** Tells the app outside of the promise chain: what a listener throws is not an error of the store. */
+  #tell(event: "merged" | "discarded" | "corrupt", sid: string, ...details: unknown[]): void {
+    process.nextTick(() => this.emit(event, shortSid(sid), ...details));
+  }
+}
+
+function assertSession(session: unknown): asserts session is SessionData {
+  if (typeof session === "object" && session !== null && !Array.isArray(session)) return;
+  const got = session === null ? "null" : Array.isArray(session) ? "an array" : typeof session;
+  throw new StoreError(
+    "ERR_INVALID_SESSION",
+    `a session must be an object, got ${got}; nothing was stored`,
+  );
+}
+
+/** Whether this is a Session of the middleware, and not a plain object made by hand. */
+function isSessionObject(session: object): boolean {
+  return typeof (session as { save?: unknown }).save === "function";
+}
