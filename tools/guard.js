@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 
 // Waits for the end of its input, which comes when this process is gone: also
 // by SIGKILL or a crash, when no handler of ours could run.
-const script = 'read -r _; kill -9 -- "$1" 2>/dev/null; [ -z "$2" ] || rm -rf -- "$2"';
+const script = 'read -r _; kill -9 "$1" 2>/dev/null; [ -z "$2" ] || rm -rf -- "$2"';
 
 /**
  * Sees to it that a process does not outlive this one.

@@ -1,6 +1,5 @@
 import { execFile, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { connect } from "node:net";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -54,18 +53,14 @@ async function onPath(env, progress) {
   return undefined;
 }
 
-/** Whether a connection opens: a firewall that drops packets would stall a download for minutes. @param {URL} url */
-function reachable(url) {
-  return new Promise((resolve) => {
-    const socket = connect({ host: url.hostname, port: Number(url.port) || 443, timeout: 4_000 });
-    const end = (/** @type {boolean} */ answer) => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.once("connect", () => end(true));
-    socket.once("error", () => end(false));
-    socket.once("timeout", () => end(false));
-  });
+/** Whether anything answers there: a firewall that drops packets would stall a download for minutes. @param {URL} url */
+async function answers(url) {
+  try {
+    await fetch(url, { method: "HEAD", signal: AbortSignal.timeout(3_000) });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**
@@ -117,8 +112,10 @@ async function built(env, progress) {
   if (existsSync(binary) && !(await whyNot(binary))) return binary;
 
   const mirror = new URL(env.REDISMS_DOWNLOAD_MIRROR || "https://download.redis.io");
-  const proxied = Object.keys(env).some((name) => /^(npm_config_)?https?[-_]proxy$/i.test(name));
-  if (!proxied && !(await reachable(mirror))) {
+  const proxied = Object.keys(env).some(
+    (name) => /^(npm_config_)?https?[-_]proxy$/i.test(name) && env[name],
+  );
+  if (!proxied && !(await answers(mirror))) {
     progress(`${mirror.host} cannot be reached, so Redis is not built here`);
     return undefined;
   }
