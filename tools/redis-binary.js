@@ -168,7 +168,7 @@ async function installed(env, progress) {
 }
 
 /** Every place in the order in which it is asked. @type {Record<"named" | "onPath" | "built" | "installed", Source>} */
-export const sources = { named, onPath, built, installed };
+const sources = { named, onPath, built, installed };
 
 /**
  * Finds a Redis or Valkey server to run: the one REDIS_SERVER_BINARY names, one
