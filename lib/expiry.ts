@@ -80,10 +80,11 @@ function fromTtl(rules: ExpiryRules, session: object, sid: string): number {
 }
 
 /** How long after `now` a session that is active at `now` ends, before any deadline. */
-function idleFrom(rules: ExpiryRules, session: object, sid: string, now: number): number {
+function idleFrom(rules: ExpiryRules, session: object, sid: string, now: number, inUse: boolean) {
   if (typeof rules.idle === "number") {
-    const expires = cookieExpires(cookieOf(session));
-    if (expires !== undefined) return expires - now;
+    const cookie = cookieOf(session);
+    const expires = cookieExpires(cookie);
+    if (expires !== undefined) return (inUse ? maxAgeOf(cookie) : undefined) ?? expires - now;
   }
   return fromTtl(rules, session, sid);
 }
@@ -111,6 +112,8 @@ export function hasDeadline(rules: ExpiryRules): boolean {
  * and `absoluteTtl` set.
  *
  * @param created - when the session was created, in ms since the epoch
+ * @param inUse - whether a request holds the session: then its `cookie.expires` was counted from the
+ *   time when it was loaded, and `cookie.originalMaxAge` from `now` says the same without being stale
  * @throws ERR_INVALID_SESSION for an expiry that is no date and a `ttl` function that gives no number
  */
 export function lifetime(
@@ -119,8 +122,9 @@ export function lifetime(
   sid: string,
   created: number,
   now: number,
+  inUse: boolean,
 ): Lifetime {
-  const idle = idleFrom(rules, session, sid, now);
+  const idle = idleFrom(rules, session, sid, now, inUse);
   const slack = Math.max(0, Math.min(rules.touchAfter, idle / SLACK_SHARE));
   const deadline = created + limitOf(rules, session, idle);
   return {
@@ -140,7 +144,7 @@ export function isOver(
   created: number,
   now: number,
 ): boolean {
-  return created + limitOf(rules, session, idleFrom(rules, session, sid, now)) <= now;
+  return created + limitOf(rules, session, idleFrom(rules, session, sid, now, false)) <= now;
 }
 
 /**

@@ -1,13 +1,8 @@
 export type { Callback } from "./callback.js";
 export type { RedisClient } from "./client/detect.js";
 export { StoreError, type StoreErrorCode } from "./errors.js";
+export type { ListedSession, SessionEntry } from "./listing.js";
 export type { ConflictResolver, RedisStoreOptions } from "./options.js";
 export type { DiscardReason, SaveResult } from "./saver.js";
 export type { BinarySerializer, Serializer, TextSerializer } from "./serializer.js";
-export {
-  type ListedSession,
-  RedisStore,
-  RedisStore as default,
-  type SessionEntry,
-  type TouchResult,
-} from "./store.js";
+export { RedisStore, RedisStore as default, type TouchResult } from "./store.js";

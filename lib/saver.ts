@@ -1,16 +1,18 @@
 import { performance } from "node:perf_hooks";
 import { type Port, sameValue, type Value } from "./client/port.js";
+import { Conflicts } from "./conflict.js";
 import { type CookieSettings, settingsOf } from "./cookie.js";
 import { StoreError } from "./errors.js";
 import { type Lifetime, lifetime, refreshExpires } from "./expiry.js";
 import { shortSid } from "./keys.js";
 import type { Loaded } from "./loaded.js";
-import { type MergeReport, merge, reportMerge, sameSession, type Tree } from "./merge.js";
-import type { ConflictResolver, Settings } from "./options.js";
+import type { MergeReport } from "./merge.js";
+import type { Settings } from "./options.js";
 import type { Records } from "./record.js";
 import type { Renewals } from "./renewals.js";
 import { COMPARE_AND_RENEW, COMPARE_AND_SET } from "./scripts.js";
 import { type Turn, Turns } from "./turns.js";
+import { type Inflate, Versions } from "./version.js";
 
 /**
  * What became of a save: `"OK"` written, `"MERGED"` written together with what another request had
@@ -33,25 +35,9 @@ export interface SaverContext {
   readonly settings: Settings;
   readonly records: Records;
   readonly renewals: Renewals;
-  /** The object that express-session makes of a stored session. */
-  inflate(session: Tree, sid: string): object;
+  readonly inflate: Inflate;
   onMerged(sid: string, report: MergeReport): void;
   onDiscarded(sid: string, reason: DiscardReason): void;
-}
-
-/** A session in the form in which versions of it are compared: as the serializer would read it. */
-interface Version {
-  readonly session: Tree;
-  readonly hidden: Tree | undefined;
-  readonly created: number | undefined;
-}
-
-/** What to put in the place of what another request wrote. */
-interface Merged {
-  /** `undefined`: what is there holds everything already. */
-  readonly value: Value | undefined;
-  readonly life: Lifetime;
-  readonly report: MergeReport;
 }
 
 /**
@@ -61,210 +47,199 @@ interface Merged {
 export class Saver {
   readonly #turns = new Turns();
   readonly #context: SaverContext;
+  readonly #versions: Versions;
+  readonly #conflicts: Conflicts;
 
   constructor(context: SaverContext) {
+    const { settings, records, inflate } = context;
     this.#context = context;
-  }
-
-  /** Runs `write` after the saves of this session that are under way in this process. */
-  afterSaves<Result>(sid: string, write: () => Promise<Result>): Promise<Result> {
-    return this.#turns.take(sid, (turn) => {
-      turn.latest = undefined;
-      return write();
-    });
+    this.#versions = new Versions(records, inflate);
+    this.#conflicts = new Conflicts(settings, records, this.#versions);
   }
 
   /** Writes an object that the store does not know, whatever Redis holds. */
   async create(sid: string, session: object): Promise<SaveResult> {
-    const { records } = this.#context;
+    const { records, settings } = this.#context;
     const now = Date.now();
-    const life = this.#lifetime(session, sid, now, now);
-    const writing = records.write(session, now, undefined);
-    return this.#turns.take(sid, async (turn) => this.#set(sid, await writing, life, turn));
+    const life = lifetime(settings.rules, session, sid, now, now, false);
+    const text = records.write(session, now, undefined);
+    return this.#inTurn(sid, text, (value, turn) => this.#set(sid, value, life, turn));
   }
 
-  /** Saves an object that the store handed out, or has saved before. */
+  /** Saves an object that the store handed out, or is about to save for the first time. */
   async save(loaded: Loaded, session: object): Promise<SaveResult> {
     const { sid, created, hidden } = loaded;
-    const life = this.#lifetime(session, sid, created, Date.now());
+    const { records, settings } = this.#context;
+    const life = lifetime(settings.rules, session, sid, created, Date.now(), true);
     const { cookie } = session as { cookie?: CookieSettings };
-    const settings = cookie && settingsOf(cookie);
-    const writing = this.#context.records.write(session, created, hidden);
-    return this.#turns.take(sid, async (turn) => {
-      const mine = await writing;
-      const result = await this.#write(loaded, mine, life, turn);
-      if (result !== "GONE") loaded.cookie = settings;
+    const saved = cookie && settingsOf(cookie);
+    const text = records.write(session, created, hidden);
+    return this.#inTurn(sid, text, async (value, turn) => {
+      const result = await this.#write(loaded, value, life, turn);
+      if (result !== "GONE") loaded.cookie = saved;
       return result;
     });
   }
 
-  /** Saves nothing of an object but its cookie. */
+  /** Saves nothing of a loaded object but its cookie. */
   async saveCookie(loaded: Loaded, cookie: unknown): Promise<SaveResult> {
-    const { session } = await this.#version(loaded.ancestor as Value, loaded);
+    const { session } = await this.#versions.stored(loaded.ancestor as Value, loaded);
     return this.save(loaded, { ...session, cookie });
   }
 
-  /** Renews a session; `false` where there is none. */
+  /** Removes a session; how many were there. */
+  destroy(sid: string): Promise<number> {
+    return this.#turns.take(sid, (turn) => {
+      turn.latest = undefined;
+      return this.#remove(sid);
+    });
+  }
+
+  /** Renews a loaded session; `false` where there is none. */
   async renew(loaded: Loaded, life: Lifetime): Promise<boolean> {
     return (await this.#renew(loaded, loaded.expected as Value, life)) !== null;
   }
 
-  async #write(loaded: Loaded, mine: Value, life: Lifetime, turn: Turn): Promise<SaveResult> {
-    const { sid } = loaded;
-    const { conflict, disableTTL } = this.#context.settings;
-    if (loaded.expected === undefined) {
-      const result = await this.#set(sid, mine, life, turn);
-      if (result === "OK") remember(loaded, mine, mine);
+  /**
+   * Runs `write` in the session's turn. The turn is taken before the text is there, so that saves
+   * and a logout keep the order in which the app asked for them.
+   */
+  #inTurn<Result>(
+    sid: string,
+    text: Promise<Value>,
+    write: (value: Value, turn: Turn) => Promise<Result>,
+  ): Promise<Result> {
+    // It may fail before its turn has come; the turn reports it.
+    text.catch(() => {});
+    return this.#turns.take(sid, async (turn) => write(await text, turn));
+  }
+
+  async #write(loaded: Loaded, own: Value, life: Lifetime, turn: Turn): Promise<SaveResult> {
+    const { sid, expected } = loaded;
+    const { conflict } = this.#context.settings;
+    if (expected === undefined) {
+      const result = await this.#set(sid, own, life, turn);
+      if (result === "OK") remember(loaded, own, own);
       return result;
     }
-    if (!disableTTL && life.exact <= Date.now()) return this.#end(sid, turn);
-    if (!(await this.#isChanged(loaded, mine))) {
-      const held = await this.#renew(loaded, turn.latest ?? loaded.expected, life);
+    if (this.#isOver(life)) return this.#end(sid, turn);
+    if (!(await this.#versions.isChanged(loaded, own))) {
+      const held = await this.#renew(loaded, turn.latest ?? expected, life);
       if (held === null) return this.#discard(sid, "missing", turn);
       turn.latest = held;
       return "OK";
     }
-    if (conflict === "overwrite") return this.#overwrite(loaded, mine, life, turn);
-    return this.#compareAndSet(loaded, mine, life, turn);
+    if (conflict === "overwrite") return this.#overwrite(loaded, own, life, turn);
+    return this.#compareAndSet(loaded, own, life, turn);
   }
 
   async #set(sid: string, value: Value, life: Lifetime, turn: Turn): Promise<SaveResult> {
     const { port, renewals, settings } = this.#context;
-    const left = life.exact - Date.now();
-    if (settings.disableTTL) {
-      await port.set(settings.prefix + sid, value, null);
-    } else {
-      if (left <= 0) return this.#end(sid, turn);
-      await port.set(settings.prefix + sid, value, left);
-      renewals.remember(sid, life.exact);
-    }
+    if (this.#isOver(life)) return this.#end(sid, turn);
+    const px = settings.disableTTL ? null : life.exact - Date.now();
+    await port.set(settings.prefix + sid, value, px);
+    if (px !== null) renewals.remember(sid, life.exact);
     turn.latest = value;
     return "OK";
   }
 
-  async #overwrite(loaded: Loaded, mine: Value, life: Lifetime, turn: Turn): Promise<SaveResult> {
+  async #overwrite(loaded: Loaded, own: Value, life: Lifetime, turn: Turn): Promise<SaveResult> {
     const { port, settings } = this.#context;
     const { sid } = loaded;
-    const px = this.#px(life);
-    if (!(await port.set(settings.prefix + sid, mine, px, true)))
-      return this.#discard(sid, "missing", turn);
+    const written = await port.set(settings.prefix + sid, own, this.#px(life), true);
+    if (!written) return this.#discard(sid, "missing", turn);
     this.#remember(sid, life);
-    remember(loaded, mine, mine);
-    turn.latest = mine;
+    remember(loaded, own, own);
+    turn.latest = own;
     return "OK";
   }
 
   async #compareAndSet(
     loaded: Loaded,
-    mine: Value,
-    ownLife: Lifetime,
+    own: Value,
+    life: Lifetime,
     turn: Turn,
   ): Promise<SaveResult> {
     const { port, settings } = this.#context;
     const { sid } = loaded;
     const key = settings.prefix + sid;
     const until = performance.now() + settings.timeout;
-    let base = turn.latest ?? (loaded.expected as Value);
+    let there = turn.latest ?? (loaded.expected as Value);
     for (;;) {
-      let value: Value | undefined = mine;
-      let life = ownLife;
+      let value: Value | undefined = own;
+      let ends = life;
       let report: MergeReport | undefined;
-      if (!sameValue(base, loaded.ancestor as Value)) {
-        const merged = await this.#merge(loaded, base, mine);
-        if (merged === null) return this.#discard(sid, "user-changed", turn);
-        ({ value, life, report } = merged);
-        if (!settings.disableTTL && life.exact <= Date.now()) return this.#end(sid, turn);
+      if (!sameValue(there, loaded.ancestor as Value)) {
+        const resolution = await this.#conflicts.resolve(loaded, there, own);
+        if (resolution === null) return this.#discard(sid, "user-changed", turn);
+        ({ value, life: ends, report } = resolution);
+        if (this.#isOver(ends)) return this.#end(sid, turn);
       }
+      const px = String(this.#px(ends) ?? "");
       const reply =
         value === undefined
-          ? await port.run(COMPARE_AND_RENEW, key, [base, this.#pxText(life)])
-          : await port.run(COMPARE_AND_SET, key, [base, value, this.#pxText(life)]);
+          ? await port.run(COMPARE_AND_RENEW, key, [there, px])
+          : await port.run(COMPARE_AND_SET, key, [there, value, px]);
       if (reply === 0) return this.#discard(sid, "missing", turn);
       // A client repeats a command after a reconnect: then it is our own write that we find.
       if (reply === 1 || (value !== undefined && sameValue(reply as Value, value))) {
-        this.#remember(sid, life);
-        turn.latest = value ?? base;
-        remember(loaded, turn.latest, mine);
+        this.#remember(sid, ends);
+        turn.latest = value ?? there;
+        remember(loaded, turn.latest, own);
         if (report === undefined || report.kept.length === 0) return "OK";
         this.#context.onMerged(sid, report);
         return "MERGED";
       }
-      base = reply as Value;
+      there = reply as Value;
       if (performance.now() >= until) throw conflictError(sid, settings.timeout);
     }
   }
 
-  /** What the request did, applied to what another one wrote; `null` where that must not be. */
-  async #merge(loaded: Loaded, base: Value, mineValue: Value): Promise<Merged | null> {
-    const { records, settings } = this.#context;
-    const { sid } = loaded;
-    const ancestor = await this.#version(loaded.ancestor as Value, loaded);
-    const current = await this.#version(base, loaded);
-    const mine = await records.read(mineValue, sid);
-    const versions = [ancestor.session, current.session, visible(mine.session, loaded)] as const;
-    const session =
-      typeof settings.conflict === "function"
-        ? await resolveBy(settings.conflict, ...versions)
-        : merge({
-            ancestor: versions[0],
-            current: versions[1],
-            mine: versions[2],
-            userOf: settings.userOf,
-          });
-    if (session === null) return null;
-
-    // What the last save of this object kept of others is no news.
-    const known = await this.#version(loaded.expected as Value, loaded);
-    const report = reportMerge(known.session, versions[1], versions[2], session);
-    const now = Date.now();
-    const created = current.created ?? loaded.created;
-    refreshExpires(settings.rules, session, created, now);
-    const life = this.#lifetime(session, sid, created, now);
-    const isThere =
-      sameSession(session, current.session) && (current.created !== undefined || !loaded.undated);
-    return {
-      value: isThere ? undefined : await records.write(session, created, current.hidden),
-      life,
-      report,
-    };
-  }
-
-  /** Renews what holds `base`, or what it has become; the value that was renewed, or `null`. */
-  async #renew(loaded: Loaded, base: Value, life: Lifetime): Promise<Value | null> {
-    const { port, settings } = this.#context;
+  /** Renews what is `there`, or what it has become; the value that was renewed, or `null`. */
+  async #renew(loaded: Loaded, there: Value, life: Lifetime): Promise<Value | null> {
+    const { port, records, settings } = this.#context;
     const { sid } = loaded;
     const key = settings.prefix + sid;
     if (settings.conflict === "overwrite") {
       const px = this.#px(life);
-      // Without expiry and without scripts there is nothing to renew and no cheaper question.
-      const there = px === null ? (await port.get(key)) !== null : await port.expire(key, px);
-      if (there) this.#remember(sid, life);
-      return there ? base : null;
+      // Without an expiry and without scripts there is no cheaper question.
+      const renewed = px === null ? (await port.get(key)) !== null : await port.expire(key, px);
+      if (renewed) this.#remember(sid, life);
+      return renewed ? there : null;
     }
     const until = performance.now() + settings.timeout;
-    let held = base;
+    let held = there;
     let ends = life;
     for (;;) {
-      const reply = await port.run(COMPARE_AND_RENEW, key, [held, this.#pxText(ends)]);
+      const reply = await port.run(COMPARE_AND_RENEW, key, [held, String(this.#px(ends) ?? "")]);
       if (reply === 0) return null;
       if (reply === 1) {
         this.#remember(sid, ends);
         return held;
       }
+      if (performance.now() >= until) throw conflictError(sid, settings.timeout);
       held = reply as Value;
-      const current = await this.#context.records.read(held, sid);
+      const current = await records.read(held, sid);
       const created = current.created ?? loaded.created;
       const now = Date.now();
       refreshExpires(settings.rules, current.session, created, now);
-      ends = this.#lifetime(current.session, sid, created, now);
-      if (performance.now() >= until) throw conflictError(sid, settings.timeout);
+      ends = lifetime(settings.rules, current.session, sid, created, now, true);
     }
+  }
+
+  #isOver(life: Lifetime): boolean {
+    return !this.#context.settings.disableTTL && life.exact <= Date.now();
   }
 
   /** Deletes a session whose expiry has passed. */
   async #end(sid: string, turn: Turn): Promise<SaveResult> {
-    await this.#context.port.remove(this.#context.settings.prefix + sid);
+    await this.#remove(sid);
     return this.#discard(sid, "expired", turn);
+  }
+
+  #remove(sid: string): Promise<number> {
+    this.#context.renewals.forget(sid);
+    return this.#context.port.remove(this.#context.settings.prefix + sid);
   }
 
   #discard(sid: string, reason: DiscardReason, turn: Turn): SaveResult {
@@ -274,81 +249,20 @@ export class Saver {
     return "GONE";
   }
 
-  async #isChanged(loaded: Loaded, mineValue: Value): Promise<boolean> {
-    if (loaded.undated) return true;
-    const ancestor = await this.#version(loaded.ancestor as Value, loaded);
-    const mine = await this.#context.records.read(mineValue, loaded.sid);
-    return !sameSession(ancestor.session, visible(mine.session, loaded));
-  }
-
-  /**
-   * A stored text as the object would look that express-session makes of it, and through the
-   * serializer: so that a session that nobody changed compares equal, whatever a Cookie adds and
-   * whatever JSON does to a Date.
-   */
-  async #version(value: Value, loaded: Loaded): Promise<Version> {
-    const { inflate, records } = this.#context;
-    const { session, created } = await records.read(value, loaded.sid);
-    if (!loaded.inflated) return { session, hidden: undefined, created };
-    const inflated = inflate(session, loaded.sid);
-    const hidden = hiddenKeys(session, inflated);
-    const text = await records.write(inflated, 0, undefined);
-    return { session: (await records.read(text, loaded.sid)).session, hidden, created };
-  }
-
-  #lifetime(session: object, sid: string, created: number, now: number): Lifetime {
-    return lifetime(this.#context.settings.rules, session, sid, created, now);
-  }
-
   #remember(sid: string, life: Lifetime): void {
     if (!this.#context.settings.disableTTL) this.#context.renewals.remember(sid, life.relaxed);
   }
 
-  /** What a renewal or a compare-and-set asks for, in ms from now. */
+  /** What a renewal or a compare-and-set asks for, in ms from now; `null` for no expiry. */
   #px(life: Lifetime): number | null {
     return this.#context.settings.disableTTL ? null : Math.max(1, life.relaxed - Date.now());
   }
-
-  #pxText(life: Lifetime): string {
-    return String(this.#px(life) ?? "");
-  }
-}
-
-/** The stored keys of `session` that the object which express-session made of it does not have. */
-export function hiddenKeys(session: Tree, inflated: object): Tree | undefined {
-  let hidden: Tree | undefined;
-  for (const key of Object.keys(session)) {
-    if (Object.hasOwn(inflated, key)) continue;
-    hidden ??= Object.create(null) as Tree;
-    hidden[key] = session[key];
-  }
-  return hidden;
-}
-
-/** A session of this request without the keys that were only kept for it. */
-function visible(session: Tree, { hidden }: Loaded): Tree {
-  if (hidden !== undefined) for (const key of Object.keys(hidden)) delete session[key];
-  return session;
 }
 
 function remember(loaded: Loaded, expected: Value, ancestor: Value): void {
   loaded.expected = expected;
   loaded.ancestor = ancestor;
   loaded.undated = false;
-}
-
-async function resolveBy(
-  resolver: ConflictResolver,
-  ...versions: readonly [Tree, Tree, Tree]
-): Promise<Tree> {
-  type Sessions = Parameters<ConflictResolver>;
-  const session: unknown = await resolver(...(versions as unknown as Sessions));
-  if (typeof session === "object" && session !== null && !Array.isArray(session))
-    return session as Tree;
-  throw new StoreError(
-    "ERR_INVALID_SESSION",
-    "the conflict function must return a session; nothing was stored",
-  );
 }
 
 function conflictError(sid: string, timeout: number): StoreError {

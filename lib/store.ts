@@ -1,35 +1,23 @@
 import { type SessionData, Store } from "express-session";
 import { answer, type Callback } from "./callback.js";
 import { createPort, type RedisClient } from "./client/detect.js";
-import type { Port, Value } from "./client/port.js";
+import type { Port } from "./client/port.js";
 import { sameSettings } from "./cookie.js";
 import { StoreError } from "./errors.js";
 import { hasDeadline, isOver, type Lifetime, lifetime, refreshExpires } from "./expiry.js";
 import { assertSid, shortSid } from "./keys.js";
+import { type ListedSession, Listing, type SessionEntry } from "./listing.js";
 import { type Loaded, LoadedSessions } from "./loaded.js";
 import type { Tree } from "./merge.js";
 import { type RedisStoreOptions, resolveOptions, type Settings } from "./options.js";
 import { Records } from "./record.js";
 import { Renewals } from "./renewals.js";
-import { hiddenKeys, Saver, type SaveResult } from "./saver.js";
+import { type SaveResult, Saver } from "./saver.js";
 import type { Serializer } from "./serializer.js";
+import { hiddenKeys } from "./version.js";
 
 /** What became of a touch: `"EXPIRED"` where there was nothing to renew. */
 export type TouchResult = "OK" | "EXPIRED";
-
-/** A session as {@link RedisStore.all} lists it. */
-export type ListedSession = SessionData & { id: string };
-
-/** A session as {@link RedisStore.sessions} lists it. */
-export interface SessionEntry {
-  readonly sid: string;
-  readonly session: SessionData;
-  /** When Redis will drop it; `null`: never. */
-  readonly expires: Date | null;
-}
-
-/** Listings ask for at least so many keys at a time. */
-const BATCH = 1000;
 
 /**
  * An express-session store on Redis.
@@ -58,6 +46,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   readonly #renewals = new Renewals();
   readonly #loaded = new LoadedSessions();
   readonly #saver: Saver;
+  readonly #listing: Listing;
   readonly #dated: boolean;
 
   /** @throws ERR_INVALID_OPTION for an option that is missing, unknown or out of range */
@@ -84,6 +73,9 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       onMerged: (sid, { kept, overwritten }) => this.#tell("merged", sid, kept, overwritten),
       onDiscarded: (sid, reason) => this.#tell("discarded", sid, reason),
     });
+    this.#listing = new Listing(this.#port, settings, this.#records, (sid, error) =>
+      this.#tell("corrupt", sid, error),
+    );
   }
 
   /**
@@ -144,7 +136,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   override all(): Promise<ListedSession[]>;
   override all(callback: Callback<ListedSession[]>): void;
   override all(callback?: Callback<ListedSession[]>) {
-    return answer(this.#all(), callback);
+    return answer(this.#listing.all(), callback);
   }
 
   /** How many sessions there are; like everything else here, of this prefix only. */
@@ -152,7 +144,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   override length(callback: Callback<number>): void;
   override length(callback?: Callback<number>) {
     return answer(
-      this.#keys().then((keys) => keys.size),
+      this.#listing.ids().then((ids) => ids.size),
       callback,
     );
   }
@@ -162,7 +154,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   ids(callback: Callback<string[]>): void;
   ids(callback?: Callback<string[]>) {
     return answer(
-      this.#keys().then((keys) => Array.from(keys, (key) => this.#sidOf(key))),
+      this.#listing.ids().then((ids) => [...ids]),
       callback,
     );
   }
@@ -171,7 +163,8 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   override clear(): Promise<number>;
   override clear(callback?: Callback<number>): void;
   override clear(callback?: Callback<number>) {
-    return answer(this.#clear(), callback);
+    this.#renewals.clear();
+    return answer(this.#listing.clear(), callback);
   }
 
   /**
@@ -179,17 +172,8 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
    * table, one that is stored meanwhile may come or not. A value that is no session is left out and
    * reported by the event `corrupt`.
    */
-  async *sessions(): AsyncGenerator<SessionEntry, void, undefined> {
-    for await (const keys of this.#batches()) {
-      const [rows, left] = await Promise.all([this.#readMany(keys), this.#port.remaining(keys)]);
-      const now = Date.now();
-      for (const [index, row] of rows.entries()) {
-        const ms = left[index];
-        if (row === null || ms === null || ms === undefined) continue;
-        const expires = ms === Number.POSITIVE_INFINITY ? null : new Date(now + ms);
-        yield { ...row, expires };
-      }
-    }
+  sessions(): AsyncGenerator<SessionEntry, void, undefined> {
+    return this.#listing.entries();
   }
 
   /**
@@ -267,7 +251,14 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     assertSession(session);
     const known = this.#loaded.find(session, sid);
     const now = Date.now();
-    const life = lifetime(this.#settings.rules, session, sid, known?.created ?? now, now);
+    const life = lifetime(
+      this.#settings.rules,
+      session,
+      sid,
+      known?.created ?? now,
+      now,
+      known !== undefined,
+    );
     if (known !== undefined && this.#mustStore(known, session)) return life;
     if (this.disableTTL || this.disableTouch) return undefined;
     return life.exact > now && this.#renewals.covers(sid, life) ? undefined : life;
@@ -308,7 +299,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       created = (await this.#records.read(value, sid)).created ?? created;
     }
     const now = Date.now();
-    const life = lifetime(this.#settings.rules, session, sid, created, now);
+    const life = lifetime(this.#settings.rules, session, sid, created, now, false);
     const renewed = await this.#port.expire(key, life.relaxed - now);
     if (renewed) this.#renewals.remember(sid, life.relaxed);
     return renewed;
@@ -316,65 +307,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
 
   async #destroy(sid: string): Promise<number> {
     assertSid(sid);
-    return this.#saver.afterSaves(sid, () => {
-      this.#renewals.forget(sid);
-      return this.#port.remove(this.prefix + sid);
-    });
-  }
-
-  async #all(): Promise<ListedSession[]> {
-    const seen = new Set<string>();
-    const listed: ListedSession[] = [];
-    for await (const keys of this.#batches()) {
-      const fresh = keys.filter((key) => !seen.has(key));
-      for (const key of fresh) seen.add(key);
-      for (const row of await this.#readMany(fresh)) {
-        if (row === null) continue;
-        if (!Object.hasOwn(row.session, "id")) (row.session as ListedSession).id = row.sid;
-        listed.push(row.session as ListedSession);
-      }
-    }
-    return listed;
-  }
-
-  async #clear(): Promise<number> {
-    let removed = 0;
-    for await (const keys of this.#batches()) removed += await this.#port.removeMany(keys);
-    this.#renewals.clear();
-    return removed;
-  }
-
-  async #keys(): Promise<Set<string>> {
-    const keys = new Set<string>();
-    for await (const batch of this.#batches()) for (const key of batch) keys.add(key);
-    return keys;
-  }
-
-  #batches(): AsyncIterable<string[]> {
-    return this.#port.scan(this.prefix, Math.max(this.scanCount, BATCH));
-  }
-
-  #readMany(keys: string[]): Promise<({ sid: string; session: SessionData } | null)[]> {
-    const read = async (value: Value | null, index: number) => {
-      const sid = this.#sidOf(keys[index] as string);
-      if (value === null) return null;
-      try {
-        const { session, created } = await this.#records.read(value, sid);
-        const now = Date.now();
-        if (this.#dated && isOver(this.#settings.rules, session, sid, created ?? now, now))
-          return null;
-        return { sid, session: session as unknown as SessionData };
-      } catch (error) {
-        this.#tell("corrupt", sid, error);
-        return null;
-      }
-    };
-    if (keys.length === 0) return Promise.resolve([]);
-    return this.#port.getMany(keys).then((values) => Promise.all(values.map(read)));
-  }
-
-  #sidOf(key: string): string {
-    return key.slice(this.prefix.length);
+    return this.#saver.destroy(sid);
   }
 
   #inflate(session: Tree, sid: string): object {

@@ -1,0 +1,72 @@
+import type { Value } from "./client/port.js";
+import { StoreError } from "./errors.js";
+import { type Lifetime, lifetime, refreshExpires } from "./expiry.js";
+import type { Loaded } from "./loaded.js";
+import { type MergeReport, merge, reportMerge, sameSession, type Tree } from "./merge.js";
+import type { ConflictResolver, Settings } from "./options.js";
+import type { Records } from "./record.js";
+import type { Versions } from "./version.js";
+
+/** What to put in the place of what another request wrote. */
+export interface Resolution {
+  /** The text to write; `undefined`: what is there holds everything already. */
+  readonly value: Value | undefined;
+  readonly life: Lifetime;
+  readonly report: MergeReport;
+}
+
+/** Settles what to store when a session was changed by somebody else since an object was loaded. */
+export class Conflicts {
+  readonly #settings: Settings;
+  readonly #records: Records;
+  readonly #versions: Versions;
+
+  constructor(settings: Settings, records: Records, versions: Versions) {
+    this.#settings = settings;
+    this.#records = records;
+    this.#versions = versions;
+  }
+
+  /**
+   * @param there - what Redis holds now
+   * @param own - the text of the object
+   * @returns `null` where nothing of the object may be stored
+   */
+  async resolve(loaded: Loaded, there: Value, own: Value): Promise<Resolution | null> {
+    const { rules, conflict, userOf } = this.#settings;
+    const { sid } = loaded;
+    const ancestor = (await this.#versions.stored(loaded.ancestor as Value, loaded)).session;
+    const current = await this.#versions.stored(there, loaded);
+    const mine = await this.#versions.own(own, loaded);
+    const session =
+      typeof conflict === "function"
+        ? await resolveBy(conflict, ancestor, current.session, mine)
+        : merge({ ancestor, current: current.session, mine, userOf });
+    if (session === null) return null;
+
+    // What the last save of this object kept of others is no news.
+    const known = await this.#versions.stored(loaded.expected as Value, loaded);
+    const report = reportMerge(known.session, current.session, mine, session);
+    const now = Date.now();
+    const created = current.created ?? loaded.created;
+    refreshExpires(rules, session, created, now);
+    const life = lifetime(rules, session, sid, created, now, true);
+    const isThere =
+      sameSession(session, current.session) && !(loaded.undated && current.created === undefined);
+    const value = isThere ? undefined : await this.#records.write(session, created, current.hidden);
+    return { value, life, report };
+  }
+}
+
+async function resolveBy(
+  resolver: ConflictResolver,
+  ...versions: [Tree, Tree, Tree]
+): Promise<Tree> {
+  const session: unknown = await resolver(...(versions as unknown as Parameters<ConflictResolver>));
+  if (typeof session === "object" && session !== null && !Array.isArray(session))
+    return session as Tree;
+  throw new StoreError(
+    "ERR_INVALID_SESSION",
+    "the conflict function must return a session; nothing was stored",
+  );
+}

@@ -1,0 +1,118 @@
+import type { SessionData } from "express-session";
+import type { Port, Value } from "./client/port.js";
+import { hasDeadline, isOver } from "./expiry.js";
+import type { Settings } from "./options.js";
+import type { Records } from "./record.js";
+
+/** A session as `all()` lists it. */
+export type ListedSession = SessionData & { id: string };
+
+/** A session as `sessions()` lists it. */
+export interface SessionEntry {
+  readonly sid: string;
+  readonly session: SessionData;
+  /** When Redis will drop it; `null`: never. */
+  readonly expires: Date | null;
+}
+
+type Row = Pick<SessionEntry, "sid" | "session">;
+
+/** A listing asks for at least so many keys at a time. */
+const BATCH = 1000;
+
+/** Everything that goes through all sessions: in batches, never in one command. */
+export class Listing {
+  readonly #port: Port;
+  readonly #settings: Settings;
+  readonly #records: Records;
+  readonly #dated: boolean;
+  readonly #onCorrupt: (sid: string, error: unknown) => void;
+
+  /** @param onCorrupt - told of each value that is no session; the listing goes on without it */
+  constructor(
+    port: Port,
+    settings: Settings,
+    records: Records,
+    onCorrupt: (sid: string, error: unknown) => void,
+  ) {
+    this.#port = port;
+    this.#settings = settings;
+    this.#records = records;
+    this.#dated = hasDeadline(settings.rules);
+    this.#onCorrupt = onCorrupt;
+  }
+
+  /** The ids of all sessions, each once. */
+  async ids(): Promise<Set<string>> {
+    const ids = new Set<string>();
+    for await (const keys of this.#batches()) for (const key of keys) ids.add(this.#sidOf(key));
+    return ids;
+  }
+
+  async all(): Promise<ListedSession[]> {
+    const seen = new Set<string>();
+    const listed: ListedSession[] = [];
+    for await (const keys of this.#batches()) {
+      const fresh = keys.filter((key) => !seen.has(key));
+      for (const key of fresh) seen.add(key);
+      for (const row of await this.#read(fresh)) {
+        if (row === null) continue;
+        const session = row.session as ListedSession;
+        if (!Object.hasOwn(session, "id")) session.id = row.sid;
+        listed.push(session);
+      }
+    }
+    return listed;
+  }
+
+  async *entries(): AsyncGenerator<SessionEntry, void, undefined> {
+    for await (const keys of this.#batches()) {
+      const [rows, left] = await Promise.all([this.#read(keys), this.#port.remaining(keys)]);
+      const now = Date.now();
+      for (const [index, row] of rows.entries()) {
+        const ms = left[index] ?? null;
+        // It may have expired between the two questions.
+        if (row === null || ms === null) continue;
+        yield { ...row, expires: ms === Number.POSITIVE_INFINITY ? null : new Date(now + ms) };
+      }
+    }
+  }
+
+  /** Removes all sessions; how many there were. */
+  async clear(): Promise<number> {
+    let removed = 0;
+    for await (const keys of this.#batches()) removed += await this.#port.removeMany(keys);
+    return removed;
+  }
+
+  #batches(): AsyncIterable<string[]> {
+    const { prefix, scanCount } = this.#settings;
+    return this.#port.scan(prefix, Math.max(scanCount, BATCH));
+  }
+
+  async #read(keys: string[]): Promise<(Row | null)[]> {
+    if (keys.length === 0) return [];
+    const values = await this.#port.getMany(keys);
+    return Promise.all(
+      values.map((value, index) => this.#row(this.#sidOf(keys[index] as string), value)),
+    );
+  }
+
+  async #row(sid: string, value: Value | null): Promise<Row | null> {
+    if (value === null) return null;
+    try {
+      const { session, created } = await this.#records.read(value, sid);
+      const now = Date.now();
+      if (this.#dated && isOver(this.#settings.rules, session, sid, created ?? now, now))
+        return null;
+      return { sid, session: session as unknown as SessionData };
+    } catch (error) {
+      this.#onCorrupt(sid, error);
+      return null;
+    }
+  }
+
+  #sidOf(key: string): string {
+    return key.slice(this.#settings.prefix.length);
+  }
+}

@@ -1,0 +1,66 @@
+import type { Value } from "./client/port.js";
+import type { Loaded } from "./loaded.js";
+import { sameSession, type Tree } from "./merge.js";
+import type { Records } from "./record.js";
+
+/**
+ * One version of a session in the form in which versions are compared: as the object would look
+ * that express-session makes of it, and through the serializer. So a session that nobody changed
+ * compares equal, whatever a Cookie adds and whatever JSON does to a Date.
+ */
+export interface Version {
+  readonly session: Tree;
+  /** Stored keys that the object cannot show, because a Session has a member of that name. */
+  readonly hidden: Tree | undefined;
+  /** When the session was created, if that is recorded. */
+  readonly created: number | undefined;
+}
+
+/** Makes the object of a stored session that express-session makes of it. */
+export type Inflate = (session: Tree, sid: string) => object;
+
+/** Reads texts as versions of the session that an object was loaded from. */
+export class Versions {
+  readonly #records: Records;
+  readonly #inflate: Inflate;
+
+  constructor(records: Records, inflate: Inflate) {
+    this.#records = records;
+    this.#inflate = inflate;
+  }
+
+  /** A text that was stored. */
+  async stored(value: Value, { sid, inflated }: Loaded): Promise<Version> {
+    const { session, created } = await this.#records.read(value, sid);
+    if (!inflated) return { session, hidden: undefined, created };
+    const object = this.#inflate(session, sid);
+    const hidden = hiddenKeys(session, object);
+    const text = await this.#records.write(object, 0, undefined);
+    return { session: (await this.#records.read(text, sid)).session, hidden, created };
+  }
+
+  /** The text of the object itself, as it is about to be saved. */
+  async own(value: Value, { sid, hidden }: Loaded): Promise<Tree> {
+    const { session } = await this.#records.read(value, sid);
+    if (hidden !== undefined) for (const key of Object.keys(hidden)) delete session[key];
+    return session;
+  }
+
+  /** Whether the text of the object differs from what it was when last loaded or saved. */
+  async isChanged(loaded: Loaded, mine: Value): Promise<boolean> {
+    if (loaded.undated) return true;
+    const ancestor = await this.stored(loaded.ancestor as Value, loaded);
+    return !sameSession(ancestor.session, await this.own(mine, loaded));
+  }
+}
+
+/** The keys of a stored session that the object which express-session made of it does not have. */
+export function hiddenKeys(session: Tree, inflated: object): Tree | undefined {
+  let hidden: Tree | undefined;
+  for (const key of Object.keys(session)) {
+    if (Object.hasOwn(inflated, key)) continue;
+    hidden ??= Object.create(null) as Tree;
+    hidden[key] = session[key];
+  }
+  return hidden;
+}
