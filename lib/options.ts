@@ -1,7 +1,8 @@
 import type { SessionData } from "express-session";
+import { flag, invalid, seconds, secondsOrZero, shown, text, whole } from "./check.js";
 import type { RedisClient } from "./client/detect.js";
 import { StoreError } from "./errors.js";
-import type { ExpiryRules } from "./expiry.js";
+import { type ExpiryRules, hasDeadline } from "./expiry.js";
 import type { Tree } from "./merge.js";
 import type { Serializer } from "./serializer.js";
 
@@ -146,136 +147,71 @@ const NAMES: ReadonlySet<string> = new Set<keyof RedisStoreOptions>([
 /** Checks the options and fills in the defaults; `null` and `undefined` mean the default. */
 export function resolveOptions(options: RedisStoreOptions): Settings {
   if (typeof options !== "object" || options === null) {
-    throw new StoreError(
-      "ERR_INVALID_OPTION",
-      `new RedisStore() takes an object of options, got ${shown(options)}`,
-    );
+    const message = `new RedisStore() takes an object of options, got ${shown(options)}`;
+    throw new StoreError("ERR_INVALID_OPTION", message);
   }
   for (const name of Object.keys(options)) {
-    if (!NAMES.has(name)) {
-      throw new StoreError(
-        "ERR_INVALID_OPTION",
-        `unknown option "${name}"; the options are ${[...NAMES].join(", ")}`,
-      );
-    }
+    if (NAMES.has(name)) continue;
+    const message = `unknown option "${name}"; the options are ${[...NAMES].join(", ")}`;
+    throw new StoreError("ERR_INVALID_OPTION", message);
   }
-  const ttl = options.ttl ?? 86_400;
-  const rolling = flag("rolling", options.rolling, true);
-  const disableTTL = flag("disableTTL", options.disableTTL, false);
+  const ttl = ttlOf(options.ttl ?? 86_400);
   const absoluteTtl = options.absoluteTtl ?? undefined;
-  if (disableTTL && (!rolling || absoluteTtl !== undefined)) {
-    const other = rolling ? "absoluteTtl" : "rolling: false";
-    throw new StoreError(
-      "ERR_INVALID_OPTION",
-      `disableTTL and ${other} exclude each other: leave out one of them`,
-    );
+  const rules: ExpiryRules = {
+    idle: typeof ttl === "number" ? ttl * 1000 : (ttl as ExpiryRules["idle"]),
+    rolling: flag("rolling", options.rolling ?? true),
+    absolute:
+      absoluteTtl === undefined
+        ? Number.POSITIVE_INFINITY
+        : seconds("absoluteTtl", absoluteTtl) * 1000,
+    touchAfter: secondsOrZero("touchAfter", options.touchAfter ?? 60) * 1000,
+  };
+  const disableTTL = flag("disableTTL", options.disableTTL ?? false);
+  if (disableTTL && hasDeadline(rules)) {
+    const other = rules.rolling ? "absoluteTtl" : "rolling: false";
+    const message = `disableTTL and ${other} exclude each other: leave out one of them`;
+    throw new StoreError("ERR_INVALID_OPTION", message);
   }
   return {
     client: options.client,
-    prefix: text("prefix", options.prefix, "sess:"),
-    ttl: typeof ttl === "function" ? ttl : seconds("ttl", ttl),
-    rules: {
-      idle:
-        typeof ttl === "function"
-          ? (ttl as ExpiryRules["idle"] & object)
-          : seconds("ttl", ttl) * 1000,
-      rolling,
-      absolute:
-        absoluteTtl === undefined
-          ? Number.POSITIVE_INFINITY
-          : seconds("absoluteTtl", absoluteTtl) * 1000,
-      touchAfter: atLeastZero("touchAfter", options.touchAfter, 60) * 1000,
-    },
+    prefix: text("prefix", options.prefix ?? "sess:"),
+    ttl,
+    rules,
     conflict: conflictOf(options.conflict ?? "merge"),
     serializer: serializerOf(options.serializer ?? JSON),
     disableTTL,
-    disableTouch: flag("disableTouch", options.disableTouch, false),
-    scanCount: whole("scanCount", options.scanCount, 100, 1_000_000),
-    // Beyond this a timer of Node fires at once.
-    timeout: whole("timeout", options.timeout, 2000, 2_147_483_647),
-    userOf: userOf(options.userId),
+    disableTouch: flag("disableTouch", options.disableTouch ?? false),
+    scanCount: whole("scanCount", options.scanCount ?? 100, 1_000_000),
+    timeout: whole("timeout", options.timeout ?? 2000, LONGEST_TIMER),
+    userOf: userOf(options.userId ?? undefined),
   };
 }
 
-function userOf(userId: RedisStoreOptions["userId"]): (session: Tree) => unknown {
-  if (userId === undefined || userId === null) {
+/** Beyond this a timer of Node fires at once. */
+const LONGEST_TIMER = 2_147_483_647;
+
+function ttlOf(value: Settings["ttl"]): Settings["ttl"] {
+  return typeof value === "function" ? value : seconds("ttl", value);
+}
+
+function userOf(userId: RedisStoreOptions["userId"]): Settings["userOf"] {
+  if (userId === undefined) {
     return ({ passport }) => (passport as { user?: unknown } | null | undefined)?.user;
   }
-  if (typeof userId !== "function") throw wrong("userId", "a function", userId);
-  return userId as unknown as (session: Tree) => unknown;
+  if (typeof userId !== "function") throw invalid("userId", "a function", userId);
+  return userId as unknown as Settings["userOf"];
 }
 
 function conflictOf(value: Settings["conflict"]): Settings["conflict"] {
   if (value === "merge" || value === "overwrite" || typeof value === "function") return value;
-  throw wrong("conflict", '"merge", "overwrite" or a function', value);
+  throw invalid("conflict", '"merge", "overwrite" or a function', value);
 }
 
 function serializerOf(value: Serializer): Serializer {
   const { parse, stringify, binary } = value as Partial<Serializer>;
   if (typeof parse !== "function" || typeof stringify !== "function") {
-    throw wrong("serializer", "an object with the functions parse and stringify", value);
+    throw invalid("serializer", "an object with the functions parse and stringify", value);
   }
-  if (binary !== undefined && typeof binary !== "boolean")
-    throw wrong("serializer.binary", "true or false", binary);
+  if (binary !== undefined) flag("serializer.binary", binary);
   return value;
-}
-
-function seconds(name: string, value: unknown): number {
-  if (typeof value === "number" && value > 0 && value <= LONGEST_S) return value;
-  const kinds =
-    name === "ttl"
-      ? "a number of seconds above 0, or a function that gives it"
-      : "a number of seconds above 0";
-  throw wrong(name, `${kinds} (at most ${LONGEST_S}; see disableTTL)`, value);
-}
-
-/** A thousand years: sums of it with the time of day are exact, and Redis accepts them. */
-const LONGEST_S = 31_556_952_000;
-
-function atLeastZero(name: string, value: number | null | undefined, standard: number): number {
-  const given = value ?? standard;
-  if (typeof given === "number" && given >= 0 && given <= LONGEST_S) return given;
-  throw wrong(name, "a number of seconds, 0 or more", value);
-}
-
-function whole(
-  name: string,
-  value: number | null | undefined,
-  standard: number,
-  most: number,
-): number {
-  const given = value ?? standard;
-  if (Number.isInteger(given) && given >= 1 && given <= most) return given;
-  throw wrong(name, `a whole number from 1 to ${most}`, value);
-}
-
-function flag(name: string, value: boolean | null | undefined, standard: boolean): boolean {
-  const given = value ?? standard;
-  if (typeof given === "boolean") return given;
-  throw wrong(name, "true or false", value);
-}
-
-function text(name: string, value: string | null | undefined, standard: string): string {
-  const given = value ?? standard;
-  if (typeof given === "string") return given;
-  throw wrong(name, "a string", value);
-}
-
-function wrong(name: string, wanted: string, value: unknown): StoreError {
-  return new StoreError(
-    "ERR_INVALID_OPTION",
-    `the option "${name}" must be ${wanted}, got ${shown(value)}`,
-  );
-}
-
-function shown(value: unknown): string {
-  if (typeof value === "string")
-    return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
-  if (typeof value === "number" || typeof value === "boolean" || value === null)
-    return String(value);
-  return typeof value === "object"
-    ? Array.isArray(value)
-      ? "an array"
-      : "an object"
-    : typeof value;
 }

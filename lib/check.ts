@@ -1,0 +1,49 @@
+import { StoreError } from "./errors.js";
+
+/** A thousand years in seconds: sums of it with the time of day are exact, and Redis takes them. */
+const LONGEST = 31_556_952_000;
+
+/** A duration in seconds, above 0. */
+export function seconds(name: string, value: unknown): number {
+  if (typeof value === "number" && value > 0 && value <= LONGEST) return value;
+  throw invalid(name, `a number of seconds above 0, at most ${LONGEST}`, value);
+}
+
+/** A duration in seconds, 0 included. */
+export function secondsOrZero(name: string, value: unknown): number {
+  return value === 0 ? 0 : seconds(name, value);
+}
+
+export function whole(name: string, value: unknown, most: number): number {
+  if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= most)
+    return value;
+  throw invalid(name, `a whole number from 1 to ${most}`, value);
+}
+
+export function flag(name: string, value: unknown): boolean {
+  if (typeof value === "boolean") return value;
+  throw invalid(name, "true or false", value);
+}
+
+export function text(name: string, value: unknown): string {
+  if (typeof value === "string") return value;
+  throw invalid(name, "a string", value);
+}
+
+/** The error for an option's value: what it must be, and what was got. */
+export function invalid(name: string, wanted: string, value: unknown): StoreError {
+  return new StoreError(
+    "ERR_INVALID_OPTION",
+    `the option "${name}" must be ${wanted}, got ${shown(value)}`,
+  );
+}
+
+/** A value for a message: short, and nothing of what is in an object. */
+export function shown(value: unknown): string {
+  if (typeof value === "string") {
+    return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  }
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "object" && value !== null) return "an object";
+  return typeof value === "function" ? "a function" : String(value);
+}
