@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { createClient } from "redis";
 import { startRedis } from "../tools/redis-server.js";
@@ -17,7 +18,7 @@ const alive = (pid: number) => {
 };
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (!(await condition())) await delay(20);
 }
 
 test("a server answers as soon as it is handed over, and is gone after stop", async () => {
@@ -35,11 +36,12 @@ test("a server answers as soon as it is handed over, and is gone after stop", as
   expect(existsSync(dir)).toBe(false);
 });
 
-test("a frozen server is stopped too", async () => {
+test("a frozen server is stopped too, and without force", async () => {
   const server = await startRedis();
   expect(server.kill("SIGSTOP")).toBe(true);
   await server.stop();
   expect(alive(server.pid)).toBe(false);
+  expect(server.process.signalCode).toBeNull();
 });
 
 test("a killed server can be started again on its port", async () => {
@@ -90,4 +92,24 @@ test.each(["SIGINT", "SIGKILL"] as const)("no server outlives its parent: %s", a
     const now = await readdir(tmpdir());
     return !folders.some((name) => now.includes(name));
   });
+});
+
+test("a guard that was released leaves the process alone", async () => {
+  const tool = pathToFileURL(require.resolve("../tools/guard.js")).href;
+  const code = `
+    import { spawn } from "node:child_process";
+    import { guard } from ${JSON.stringify(tool)};
+    const sleeper = spawn("sleep", ["30"], { detached: true, stdio: "inherit" });
+    guard(sleeper.pid)();
+    console.log(sleeper.pid);
+    process.exit();
+  `;
+  const parent = spawn(process.execPath, ["--input-type=module", "-e", code]);
+  const [line] = (await once(parent.stdout, "data")) as [Buffer];
+  // The output they share stays open for as long as the sleeper lives.
+  const closed = once(parent, "close").then(() => "closed");
+  await once(parent, "exit");
+  expect(await Promise.race([closed, delay(300, "open")])).toBe("open");
+  process.kill(Number(line.toString()), "SIGKILL");
+  await closed;
 });
