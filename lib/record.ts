@@ -1,6 +1,6 @@
 import type { Value } from "./client/port.js";
 import { put, type Tree } from "./merge.js";
-import { decode, encode, type Serializer } from "./serializer.js";
+import { decode, encode, isThenable, type Serializer } from "./serializer.js";
 
 /**
  * The key of a session under which its creation time is stored, in ms since the epoch. Only
@@ -28,15 +28,18 @@ export class Records {
     this.#dated = dated;
   }
 
-  async read(value: Value, sid: string): Promise<SessionRecord> {
-    const session = await decode(this.#serializer, value, sid);
+  /** Reads a session; at once where the serializer answers at once. */
+  read(value: Value, sid: string): SessionRecord | Promise<SessionRecord> {
+    const session = decode(this.#serializer, value, sid);
+    return isThenable(session) ? session.then((read) => this.#record(read)) : this.#record(session);
+  }
+
+  #record(session: Tree): SessionRecord {
     if (!this.#dated || !Object.hasOwn(session, CREATED)) return { session, created: undefined };
     const created = session[CREATED];
     delete session[CREATED];
-    return {
-      session,
-      created: typeof created === "number" && Number.isFinite(created) ? created : undefined,
-    };
+    const known = typeof created === "number" && Number.isFinite(created);
+    return { session, created: known ? created : undefined };
   }
 
   /**

@@ -26,18 +26,36 @@ export interface BinarySerializer {
 /** How sessions are written to Redis. */
 export type Serializer = TextSerializer | BinarySerializer;
 
-/** Reads a session, and refuses what is none. */
-export async function decode(serializer: Serializer, value: Value, sid: string): Promise<Tree> {
-  let session: unknown;
+/**
+ * Reads a session, and refuses what is none; at once where the serializer answers at once.
+ *
+ * @throws ERR_CORRUPT_SESSION
+ */
+export function decode(serializer: Serializer, value: Value, sid: string): Tree | Promise<Tree> {
+  let parsed: unknown;
   try {
-    session = await serializer.parse(value as string & Buffer);
+    parsed = serializer.parse(value as string & Buffer);
   } catch (error) {
     throw corrupt(sid, "the serializer cannot parse it", error);
   }
-  if (typeof session !== "object" || session === null || Array.isArray(session)) {
-    throw corrupt(sid, "it is no object");
-  }
-  return session as Tree;
+  if (!isThenable(parsed)) return asSession(parsed, sid);
+  return Promise.resolve(parsed).then(
+    (session) => asSession(session, sid),
+    (error) => {
+      throw corrupt(sid, "the serializer cannot parse it", error);
+    },
+  );
+}
+
+function asSession(parsed: unknown, sid: string): Tree {
+  if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed))
+    return parsed as Tree;
+  throw corrupt(sid, "it is no object");
+}
+
+/** Whether a value has to be awaited. */
+export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }
 
 /**

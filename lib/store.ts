@@ -1,7 +1,7 @@
 import { type SessionData, Store } from "express-session";
 import { answer, type Callback } from "./callback.js";
 import { createPort, type RedisClient } from "./client/detect.js";
-import type { Port } from "./client/port.js";
+import type { Port, Value } from "./client/port.js";
 import { sameSettings } from "./cookie.js";
 import { StoreError } from "./errors.js";
 import { hasDeadline, isOver, type Lifetime, lifetime, refreshExpires } from "./expiry.js";
@@ -10,10 +10,10 @@ import { type ListedSession, Listing, type SessionEntry } from "./listing.js";
 import { type Loaded, LoadedSessions } from "./loaded.js";
 import type { Tree } from "./merge.js";
 import { type RedisStoreOptions, resolveOptions, type Settings } from "./options.js";
-import { Records } from "./record.js";
+import { Records, type SessionRecord } from "./record.js";
 import { Renewals } from "./renewals.js";
 import { type SaveResult, Saver } from "./saver.js";
-import type { Serializer } from "./serializer.js";
+import { isThenable, type Serializer } from "./serializer.js";
 import { hiddenKeys } from "./version.js";
 
 /** What became of a touch: `"EXPIRED"` where there was nothing to renew. */
@@ -202,8 +202,14 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       this.#renewals.forget(sid);
       return null;
     }
+    const record = this.#records.read(value, sid);
+    return this.#handOut(sid, value, isThenable(record) ? await record : record);
+  }
+
+  /** Makes what Redis holds the session that the app gets, and remembers what it was. */
+  #handOut(sid: string, value: Value, record: SessionRecord): SessionData | null {
     const { rules } = this.#settings;
-    const { session, created: stored } = await this.#records.read(value, sid);
+    const { session, created: stored } = record;
     const now = Date.now();
     const created = stored ?? now;
     if (this.#dated && isOver(rules, session, sid, created, now)) return null;
