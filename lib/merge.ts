@@ -101,6 +101,7 @@ function mergeAtRoot(a: unknown, c: unknown, m: unknown, key: string): unknown {
   // The date belongs to the originalMaxAge that won.
   const winner = equalInCookie(cookie.originalMaxAge, m.originalMaxAge, "originalMaxAge") ? m : c;
   if (DERIVED in winner) put(cookie, DERIVED, winner[DERIVED]);
+  else delete cookie[DERIVED];
   return cookie;
 }
 
