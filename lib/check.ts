@@ -1,17 +1,18 @@
 import { StoreError } from "./errors.js";
 
 /** A thousand years in seconds: sums of it with the time of day are exact, and Redis takes them. */
-const LONGEST = 31_556_952_000;
+export const LONGEST_S = 31_556_952_000;
 
 /** A duration in seconds, above 0. */
 export function seconds(name: string, value: unknown): number {
-  if (typeof value === "number" && value > 0 && value <= LONGEST) return value;
-  throw invalid(name, `a number of seconds above 0, at most ${LONGEST}`, value);
+  if (typeof value === "number" && value > 0 && value <= LONGEST_S) return value;
+  throw invalid(name, `a number of seconds above 0, at most ${LONGEST_S}`, value);
 }
 
 /** A duration in seconds, 0 included. */
 export function secondsOrZero(name: string, value: unknown): number {
-  return value === 0 ? 0 : seconds(name, value);
+  if (typeof value === "number" && value >= 0 && value <= LONGEST_S) return value;
+  throw invalid(name, `a number of seconds from 0 to ${LONGEST_S}`, value);
 }
 
 export function whole(name: string, value: unknown, most: number): number {

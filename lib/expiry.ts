@@ -1,3 +1,4 @@
+import { LONGEST_S, shown } from "./check.js";
 import { StoreError } from "./errors.js";
 
 /** The part of the options that decides how long a session lives. Times in ms. */
@@ -55,7 +56,7 @@ function cookieExpires(cookie: CookieLike | undefined): number | undefined {
 
 function maxAgeOf(cookie: CookieLike | undefined): number | undefined {
   const maxAge = cookie?.originalMaxAge;
-  return typeof maxAge === "number" && Number.isFinite(maxAge) ? maxAge : undefined;
+  return typeof maxAge === "number" && Math.abs(maxAge) <= LONGEST_S * 1000 ? maxAge : undefined;
 }
 
 function fromTtl(rules: ExpiryRules, session: object, sid: string): number {
@@ -70,13 +71,12 @@ function fromTtl(rules: ExpiryRules, session: object, sid: string): number {
       error,
     );
   }
-  if (typeof seconds !== "number" || !Number.isFinite(seconds)) {
-    throw new StoreError(
-      "ERR_INVALID_SESSION",
-      `the ttl function must return a number of seconds, got ${String(seconds)}; nothing was stored`,
-    );
-  }
-  return seconds * 1000;
+  // Zero or less ends the session.
+  if (typeof seconds === "number" && seconds <= LONGEST_S) return seconds * 1000;
+  throw new StoreError(
+    "ERR_INVALID_SESSION",
+    `the ttl function must return a number of seconds, at most ${LONGEST_S}, got ${shown(seconds)}; nothing was stored`,
+  );
 }
 
 /** How long after `now` a session that is active at `now` ends, before any deadline. */

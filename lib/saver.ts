@@ -136,7 +136,8 @@ export class Saver {
   async #set(sid: string, value: Value, life: Lifetime, turn: Turn): Promise<SaveResult> {
     const { port, renewals, settings } = this.#context;
     if (this.#isOver(life)) return this.#end(sid, turn);
-    const px = settings.disableTTL ? null : life.exact - Date.now();
+    // At least 1: the millisecond may have passed since the line above.
+    const px = settings.disableTTL ? null : Math.max(1, life.exact - Date.now());
     await port.set(settings.prefix + sid, value, px);
     if (px !== null) renewals.remember(sid, life.exact);
     turn.latest = value;

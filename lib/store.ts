@@ -108,18 +108,17 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   override touch(sid: string, session: SessionData): Promise<TouchResult>;
   override touch(sid: string, session: SessionData, callback?: Callback<TouchResult>): void;
   override touch(sid: string, session: SessionData, callback?: Callback<TouchResult>) {
-    let touching: Promise<TouchResult>;
+    let life: Lifetime | undefined;
     try {
-      const life = this.#planTouch(sid, session);
-      if (life === undefined) {
-        if (typeof callback === "function") return callback(null, "OK");
-        return Promise.resolve("OK");
-      }
-      touching = this.#touch(sid, session, life);
+      life = this.#planTouch(sid, session);
     } catch (error) {
-      touching = Promise.reject(error);
+      return answer(Promise.reject<TouchResult>(error), callback);
     }
-    return answer(touching, callback);
+    if (life !== undefined) return answer(this.#touch(sid, session, life), callback);
+    if (typeof callback !== "function") return Promise.resolve("OK");
+    // Outside of the try: what it throws is not an error of ours, and must not call it again.
+    callback(null, "OK");
+    return undefined;
   }
 
   /** Removes a session; how many were there: 1 or 0. */
@@ -306,6 +305,10 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     }
     const now = Date.now();
     const life = lifetime(this.#settings.rules, session, sid, created, now, false);
+    if (life.exact <= now) {
+      await this.#destroy(sid);
+      return false;
+    }
     const renewed = await this.#port.expire(key, life.relaxed - now);
     if (renewed) this.#renewals.remember(sid, life.relaxed);
     return renewed;

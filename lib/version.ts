@@ -54,11 +54,12 @@ export class Versions {
   }
 }
 
-/** The keys of a stored session that the object which express-session made of it does not have. */
+/** The keys of a stored session that the object which express-session made of it does not show. */
 export function hiddenKeys(session: Tree, inflated: object): Tree | undefined {
   let hidden: Tree | undefined;
   for (const key of Object.keys(session)) {
-    if (Object.hasOwn(inflated, key)) continue;
+    // A Session has own properties, such as `id`, that no serializer sees.
+    if (Object.prototype.propertyIsEnumerable.call(inflated, key)) continue;
     hidden ??= Object.create(null) as Tree;
     hidden[key] = session[key];
   }
