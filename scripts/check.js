@@ -1,10 +1,12 @@
 import { consumers } from "./consumers.js";
+import { lockfile } from "./lockfile.js";
 import { run } from "./run.js";
 
 const script = (/** @type {string} */ name) => () => run("npm", ["run", "--silent", name]);
 
 /** @type {[string, () => Promise<unknown>][]} */
 const steps = [
+  ["lock file", lockfile],
   ["format", script("check:format")],
   ["lint", script("check:lint")],
   ["types of sources and tests", script("check:types")],
