@@ -11,7 +11,7 @@ function script(source: string): Script {
 }
 
 /*
- * Both scripts take one key and answer
+ * The first two scripts take one key and answer
  *   1       done
  *   0       there is no such key; nothing was written
  *   string  what the key holds instead of ARGV[1]; nothing was written
@@ -48,3 +48,15 @@ if not current then return 0 end
 if current ~= ARGV[1] then return current end
 if ARGV[2] ~= '' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return 1`);
+
+/**
+ * Reads on the primary where a client would send the command itself to a replica: scripts may write,
+ * so no client does that with them.
+ *
+ * KEYS    the keys of the command, or none
+ * ARGV[1] the name of the command, and where there are no keys, ARGV[2…] its arguments
+ * Answers what the command does.
+ */
+export const READ_ON_PRIMARY = script(`
+if KEYS[1] then return redis.call(ARGV[1], unpack(KEYS)) end
+return redis.call(unpack(ARGV))`);

@@ -4,6 +4,7 @@ import session, { type SessionData, type SessionOptions, type Store } from "expr
 import { createClient as createClient6 } from "redis";
 import { createClient as createClient4 } from "redis4";
 import { createClient as createClient5 } from "redis5";
+import type { NodeRedisClient } from "../../lib/client/node-redis.js";
 import { type RedisClient, RedisStore, type RedisStoreOptions } from "../../lib/index.js";
 
 /** The server that all tests share. */
@@ -14,7 +15,7 @@ export const versions = [4, 5, 6] as const;
 type Version = (typeof versions)[number];
 
 /** What the three majors have in common, as far as the tests use it. */
-export interface TestClient extends RedisClient {
+export interface TestClient extends NodeRedisClient {
   connect(): Promise<unknown>;
   sendCommand(command: (string | Buffer)[], options?: object): Promise<unknown>;
 }

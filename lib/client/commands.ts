@@ -1,44 +1,31 @@
 import { isNoScript, StoreError } from "../errors.js";
 import { patternOf } from "../keys.js";
-import type { Script } from "../scripts.js";
+import { READ_ON_PRIMARY, type Script } from "../scripts.js";
 import { Deadline } from "./deadline.js";
 import type { Port, Value } from "./port.js";
+import { type Page, scanAll } from "./scan.js";
+import type { Command, Primary, Transport } from "./transport.js";
 
-/** One command as it goes over the wire: its name and its arguments. */
-export type Command = Value[];
-
-/**
- * What a client family contributes to the port: a way to send a raw command to the primary, and
- * what it does to keys. Everything else is the same for all of them.
- */
-export interface Transport {
-  /** Sends `command`, with bulk replies as Buffers if `binary`. Drops it unsent when `signal` aborts. */
-  send(command: Command, binary: boolean, signal: AbortSignal | undefined): Promise<unknown>;
-  /** Whether a command goes out at once. One that has to wait for a connection can be dropped. */
-  isReady(): boolean;
-  /** Why nothing goes out while the client is not ready, and what to do about it. */
-  trouble(): string;
-  /** A prefix that the client is set to give all keys, and that raw commands do not get. */
-  readonly keyPrefix: string;
-}
-
-/** The port over any client that can send raw commands to one server. */
+/** The port over any client that can send raw commands. */
 export class Commands implements Port {
   readonly #transport: Transport;
   readonly #binary: boolean;
+  readonly #timeout: number;
   readonly #deadline: Deadline;
+  /** What a key needs in front of it to be sent. */
   readonly #prefix: string;
 
   /** @param timeout - how long one round trip may take, in ms */
   constructor(transport: Transport, binary: boolean, timeout: number) {
     this.#transport = transport;
     this.#binary = binary;
+    this.#timeout = timeout;
     this.#deadline = new Deadline(timeout);
-    this.#prefix = transport.keyPrefix;
+    this.#prefix = transport.addsPrefix ? "" : transport.keyPrefix;
   }
 
   get(key: string): Promise<Value | null> {
-    return this.#send(["GET", this.#prefix + key], this.#binary);
+    return this.#read("GET", [this.#prefix + key], this.#binary);
   }
 
   async set(key: string, value: Value, px: number | null, onlyExisting = false): Promise<boolean> {
@@ -56,56 +43,143 @@ export class Commands implements Port {
     return this.#send(["DEL", this.#prefix + key]);
   }
 
-  async run(script: Script, key: string, args: Value[]): Promise<number | Value> {
-    const keys = ["1", this.#prefix + key, ...args];
-    try {
-      return await this.#send(["EVALSHA", script.sha, ...keys], this.#binary);
-    } catch (error) {
-      // Only this reply proves that the script did not run.
-      if (!isNoScript(error)) throw error;
-      return this.#send(["EVAL", script.source, ...keys], this.#binary);
-    }
+  run(script: Script, key: string, args: Value[]): Promise<number | Value> {
+    return this.#run(script, [this.#prefix + key], args, this.#binary);
   }
 
   async *scan(prefix: string, count: number): AsyncGenerator<string[]> {
-    const own = this.#prefix;
-    const match = patternOf(own + prefix);
-    let cursor = "0";
-    do {
-      const command = ["SCAN", cursor, "MATCH", match, "COUNT", String(count), "TYPE", "string"];
-      const [next, keys] = await this.#send<[cursor: string, keys: string[]]>(command);
-      cursor = String(next);
-      if (keys.length > 0) yield own === "" ? keys : keys.map((key) => key.slice(own.length));
-    } while (cursor !== "0");
+    const { keyPrefix, onSwitch, primaries } = this.#transport;
+    const options = ["MATCH", patternOf(keyPrefix + prefix), "COUNT", String(count)];
+    options.push("TYPE", "string");
+    let switches = 0;
+    const stop = onSwitch?.(() => {
+      switches++;
+    });
+    try {
+      const batches = scanAll({
+        primaries: primaries === undefined ? async () => [ONLY] : () => this.#bound(primaries()),
+        page: (primary, cursor) => this.#page(primary, ["SCAN", cursor, ...options]),
+        switches: () => switches,
+        patience: this.#timeout,
+      });
+      const own = keyPrefix.length;
+      for await (const keys of batches) {
+        yield own === 0 ? keys : keys.map((key) => key.slice(own));
+      }
+    } finally {
+      stop?.();
+    }
   }
 
-  getMany(keys: string[]): Promise<(Value | null)[]> {
-    return this.#send(["MGET", ...keys.map((key) => this.#prefix + key)], this.#binary);
+  async getMany(keys: string[]): Promise<(Value | null)[]> {
+    if (keys.length === 0) return [];
+    if (this.#transport.primaries === undefined) {
+      return this.#read("MGET", this.#prefixed(keys), this.#binary);
+    }
+    return this.#each(keys, (key) => this.get(key).catch(nullIfOtherType));
   }
 
   async remaining(keys: string[]): Promise<(number | null)[]> {
-    const left = await Promise.all(
-      keys.map((key) => this.#send<number>(["PTTL", this.#prefix + key])),
-    );
+    const left = await this.#each(keys, (key) => this.#read<number>("PTTL", [this.#prefix + key]));
     return left.map((ms) => (ms >= 0 ? ms : ms === -1 ? Number.POSITIVE_INFINITY : null));
   }
 
-  removeMany(keys: string[]): Promise<number> {
-    return this.#send(["UNLINK", ...keys.map((key) => this.#prefix + key)]);
+  async removeMany(keys: string[]): Promise<number> {
+    if (keys.length === 0) return 0;
+    if (this.#transport.primaries === undefined) {
+      return this.#send(["UNLINK", ...this.#prefixed(keys)]);
+    }
+    const removed = await this.#each(keys, (key) =>
+      this.#send<number>(["UNLINK", this.#prefix + key]),
+    );
+    return removed.reduce((sum, count) => sum + count, 0);
   }
 
-  #send<Reply>(command: Command, binary = false): Promise<Reply> {
+  #prefixed(keys: string[]): string[] {
+    return this.#prefix === "" ? keys : keys.map((key) => this.#prefix + key);
+  }
+
+  /** Does the same with many keys, pipelined and not too many at a time. */
+  async #each<T>(keys: string[], work: (key: string) => Promise<T>): Promise<T[]> {
+    const { inFlight } = this.#transport;
+    const results: T[] = [];
+    for (let start = 0; start < keys.length; start += inFlight) {
+      const settled = await Promise.allSettled(keys.slice(start, start + inFlight).map(work));
+      for (const one of settled) {
+        if (one.status === "rejected") throw one.reason;
+        results.push(one.value);
+      }
+    }
+    return results;
+  }
+
+  /** A command that changes nothing. Where the client would send it to a replica, a script does not. */
+  #read<Reply>(name: string, keys: string[], binary = false): Promise<Reply> {
+    return this.#transport.readsReplicas
+      ? this.#run<Reply>(READ_ON_PRIMARY, keys, [name], binary)
+      : this.#send<Reply>([name, ...keys], binary);
+  }
+
+  async #run<Reply>(
+    script: Script,
+    keys: string[],
+    args: Value[],
+    binary: boolean,
+  ): Promise<Reply> {
+    const rest = [String(keys.length), ...keys, ...args];
+    const [key = ""] = keys;
+    try {
+      return await this.#send(["EVALSHA", script.sha, ...rest], binary, key);
+    } catch (error) {
+      // Only this reply proves that the script did not run.
+      if (!isNoScript(error)) throw error;
+      return this.#send(["EVAL", script.source, ...rest], binary, key);
+    }
+  }
+
+  async #page(primary: Primary, command: string[]): Promise<Page> {
+    const { readsReplicas } = this.#transport;
+    let page: Page;
+    if (primary !== ONLY) page = await this.#bound(primary.send(command) as Promise<Page>, "SCAN");
+    else if (readsReplicas) page = await this.#run(READ_ON_PRIMARY, [], command, false);
+    else page = await this.#send(command);
+    return [String(page[0]), page[1]];
+  }
+
+  #send<Reply>(
+    command: Command,
+    binary = false,
+    key: string = command[1] as string,
+  ): Promise<Reply> {
     const transport = this.#transport;
     const name = command[0] as string;
     if (transport.isReady()) {
-      const answer = transport.send(command, binary, undefined) as Promise<Reply>;
-      return this.#deadline.bound(answer, name, (error) => error);
+      return this.#bound(transport.send(command, key, binary, undefined) as Promise<Reply>, name);
     }
     const abort = new AbortController();
-    const answer = transport.send(command, binary, abort.signal) as Promise<Reply>;
+    const answer = transport.send(command, key, binary, abort.signal) as Promise<Reply>;
     return this.#deadline.bound(answer, name, (error) => {
       abort.abort();
-      return new StoreError("ERR_UNAVAILABLE", `${error.message}: ${transport.trouble()}`);
+      const trouble = transport.trouble();
+      return trouble === undefined
+        ? error
+        : new StoreError("ERR_UNAVAILABLE", `${error.message}: ${trouble}`);
     });
   }
+
+  #bound<Reply>(answer: Promise<Reply>, name = "the question for the primaries"): Promise<Reply> {
+    return this.#deadline.bound(answer, name, (error) => error);
+  }
+}
+
+/** The one server of every topology but a cluster; it is reached like any key. */
+const ONLY: Primary = {
+  address: "",
+  send: () => Promise.reject(new Error("unreachable")),
+};
+
+/** What MGET answers for a key that holds no string. */
+function nullIfOtherType(error: unknown): null {
+  if ((error as Partial<StoreError>).code === "ERR_CORRUPT_SESSION") return null;
+  throw error;
 }

@@ -1,10 +1,29 @@
 import { StoreError } from "../errors.js";
-import { Commands, type Transport } from "./commands.js";
-import { isNodeRedis, type NodeRedisClient, NodeRedisTransport } from "./node-redis.js";
+import { Commands } from "./commands.js";
+import { type GlideClientLike, GlideTransport } from "./glide.js";
+import { type IoRedisClient, type IoRedisCluster, IoRedisTransport } from "./ioredis.js";
+import {
+  type NodeRedisClient,
+  NodeRedisClientTransport,
+  type NodeRedisCluster,
+  NodeRedisClusterTransport,
+  type NodeRedisPool,
+  NodeRedisPoolTransport,
+  type NodeRedisSentinel,
+  NodeRedisSentinelTransport,
+} from "./node-redis.js";
 import type { Port } from "./port.js";
+import type { Transport } from "./transport.js";
 
 /** The clients that the store takes, by what it uses of them. */
-export type RedisClient = NodeRedisClient;
+export type RedisClient =
+  | NodeRedisClient
+  | NodeRedisPool
+  | NodeRedisCluster
+  | NodeRedisSentinel
+  | IoRedisClient
+  | IoRedisCluster
+  | GlideClientLike;
 
 /**
  * The port for a client as the app made it. The only place that recognises clients.
@@ -16,30 +35,109 @@ export function createPort(client: unknown, binary: boolean, timeout: number): P
   return new Commands(transportOf(client), binary, timeout);
 }
 
-function transportOf(client: unknown): Transport {
-  if (typeof client !== "object" || client === null) {
-    throw refused(`is ${client === null ? "null" : typeof client}`);
-  }
-  if (typeof (client as { then?: unknown }).then === "function") {
-    throw refused("is a promise; await it first");
-  }
-  if (isNodeRedis(client)) {
-    const { legacyMode } = (client.options ?? {}) as { legacyMode?: unknown };
-    if (legacyMode) throw refused("is in legacyMode; create it without that option");
-    return new NodeRedisTransport(client);
-  }
-  throw refused(
-    isTopology(client) ? "is a cluster, sentinel or pool" : "is nothing that the store knows",
-  );
+/** Everything by which clients are told apart; none is sure to be there. */
+interface Features {
+  // Promises
+  readonly then?: unknown;
+  // node-redis
+  readonly sendCommand?: unknown;
+  readonly isOpen?: unknown;
+  readonly isReady?: unknown;
+  readonly nodeClient?: unknown;
+  readonly masters?: unknown;
+  readonly totalClients?: unknown;
+  readonly getSentinelNode?: unknown;
+  // ioredis
+  readonly createBuiltinCommand?: unknown;
+  readonly status?: unknown;
+  readonly mode?: unknown;
+  readonly nodes?: unknown;
+  readonly isPipeline?: unknown;
+  readonly manuallyClosing?: unknown;
+  readonly options?: { readonly legacyMode?: unknown; readonly role?: unknown } | undefined;
+  // valkey-glide
+  readonly customCommand?: unknown;
+  readonly isClosed?: unknown;
+  // an express-session store, or a wrapper
+  readonly client?: unknown;
 }
 
-function isTopology(client: object): boolean {
-  return typeof (client as { sendCommand?: unknown }).sendCommand === "function";
+function transportOf(client: unknown): Transport {
+  if (client === undefined) throw refused("nothing was passed");
+  if (typeof client === "function") {
+    throw refused("what was passed is a function or class; pass the client that it makes");
+  }
+  if (typeof client !== "object" || client === null) {
+    const kind = client === null ? "null" : typeof client;
+    throw refused(`what was passed is ${kind === "string" ? "a string" : kind}`);
+  }
+  const features = client as Features;
+  if (typeof features.then === "function") {
+    throw refused("what was passed is a promise; await it and pass the client");
+  }
+  if (typeof features.customCommand === "function") return glide(client, features);
+  if (typeof features.createBuiltinCommand === "function") return ioRedis(client, features);
+  if (typeof features.sendCommand === "function") return nodeRedis(client, features);
+  throw refused("what was passed is none that the store knows");
+}
+
+function nodeRedis(client: object, features: Features): Transport {
+  if (typeof features.nodeClient === "function") {
+    if (!Array.isArray(features.masters)) {
+      throw refused("what was passed is a cluster of redis 4.5 or older; update the package redis");
+    }
+    return new NodeRedisClusterTransport(client as NodeRedisCluster);
+  }
+  if (typeof features.isOpen !== "boolean") {
+    throw refused("what was passed looks like a client of an old or unknown package");
+  }
+  if (typeof features.getSentinelNode === "function") {
+    return new NodeRedisSentinelTransport(client as NodeRedisSentinel);
+  }
+  if (typeof features.totalClients === "number") {
+    return new NodeRedisPoolTransport(client as NodeRedisPool);
+  }
+  if (features.options?.legacyMode) {
+    throw refused(
+      "what was passed is in legacyMode; create it without that option, or with redis 5 or newer pass the client itself and not what its legacy() returns",
+    );
+  }
+  if (typeof features.isReady !== "boolean") {
+    throw refused("what was passed is none that the store knows");
+  }
+  return new NodeRedisClientTransport(client as NodeRedisClient);
+}
+
+function ioRedis(client: object, features: Features): Transport {
+  if (features.isPipeline === true) {
+    throw refused("what was passed is a pipeline; pass the client that made it");
+  }
+  if (features.status === "end" || features.manuallyClosing === true) {
+    throw refused("what was passed is closed; create the store before quit() or disconnect()");
+  }
+  if (features.mode === "subscriber" || features.mode === "monitor") {
+    throw refused(
+      `what was passed is in ${features.mode} mode and takes no other commands; pass another connection, for example client.duplicate()`,
+    );
+  }
+  if (features.options?.role === "slave") {
+    throw refused(
+      'what was passed connects to replicas, which lag behind and take no writes; create it without role: "slave"',
+    );
+  }
+  return new IoRedisTransport(client as IoRedisClient | IoRedisCluster);
+}
+
+function glide(client: object, features: Features): Transport {
+  if (features.isClosed === true) {
+    throw refused("what was passed is closed; create the store before close()");
+  }
+  return new GlideTransport(client as GlideClientLike);
 }
 
 function refused(why: string): StoreError {
   return new StoreError(
     "ERR_INVALID_OPTION",
-    `the option "client" must be a client of the package redis, version 4, 5 or 6, made by createClient(); what was passed ${why}`,
+    `the option "client" must be a client of redis 4, 5 or 6 (createClient, createClientPool, createCluster or createSentinel), of ioredis 5 or 6 or iovalkey (Redis or Cluster), or of @valkey/valkey-glide (GlideClient or GlideClusterClient); ${why}`,
   );
 }

@@ -1,12 +1,53 @@
-import type { Command, Transport } from "./commands.js";
+import { type Command, Gate, type Primary, type Transport } from "./transport.js";
 
 /** What the store uses of a node-redis client, version 4, 5 or 6: `createClient()`. */
 export interface NodeRedisClient {
   readonly isOpen: boolean;
   readonly isReady: boolean;
   sendCommand(command: Command, options?: object): Promise<unknown>;
-  once(event: string, listener: () => void): unknown;
+  on(event: string, listener: () => void): unknown;
+  off(event: string, listener: () => void): unknown;
   readonly options?: object | undefined;
+}
+
+/** What the store uses of a node-redis pool, version 5 or 6: `createClientPool()`. */
+export interface NodeRedisPool {
+  readonly isOpen: boolean;
+  readonly isClosing: boolean;
+  readonly totalClients: number;
+  sendCommand(command: Command, options?: object): Promise<unknown>;
+}
+
+/** What the store uses of a node-redis cluster, version 4, 5 or 6: `createCluster()`. */
+export interface NodeRedisCluster {
+  readonly isOpen: boolean;
+  readonly masters: NodeRedisNode[];
+  nodeClient(node: never): unknown;
+  sendCommand(
+    firstKey: string | undefined,
+    isReadonly: boolean | undefined,
+    command: Command,
+    options?: object,
+  ): Promise<unknown>;
+}
+
+interface NodeRedisNode {
+  readonly address: string;
+  readonly client?: unknown;
+}
+
+/** What the store uses of a node-redis sentinel, version 5 or 6: `createSentinel()`. */
+export interface NodeRedisSentinel {
+  readonly isOpen: boolean;
+  readonly isReady: boolean;
+  getSentinelNode(): unknown;
+  sendCommand(
+    isReadonly: boolean | undefined,
+    command: Command,
+    options?: object,
+  ): Promise<unknown>;
+  on(event: string, listener: () => void): unknown;
+  off(event: string, listener: () => void): unknown;
 }
 
 /** The RESP type of a bulk string, by which node-redis 5 and 6 map replies to JavaScript types. */
@@ -18,61 +59,191 @@ const BULK_STRING = 36;
  * `timeout` (6) would create an AbortSignal for each command, 5 s by default; the store has a
  * cheaper one.
  */
-const AS_TEXT = { typeMapping: {}, returnBuffers: false, timeout: undefined };
-const AS_BYTES = { ...AS_TEXT, typeMapping: { [BULK_STRING]: Buffer }, returnBuffers: true };
+export const AS_TEXT = { typeMapping: {}, returnBuffers: false, timeout: undefined };
+export const AS_BYTES = { ...AS_TEXT, typeMapping: { [BULK_STRING]: Buffer }, returnBuffers: true };
 
-/** Whether `client` is a single node-redis client. */
-export function isNodeRedis(client: object): client is NodeRedisClient {
-  const like = client as Partial<NodeRedisClient>;
-  return (
-    typeof like.sendCommand === "function" &&
-    typeof like.once === "function" &&
-    typeof like.isOpen === "boolean" &&
-    typeof like.isReady === "boolean"
-  );
+function optionsOf(binary: boolean, signal: AbortSignal | undefined): object {
+  const options = binary ? AS_BYTES : AS_TEXT;
+  // Versions 5 and 6 call it abortSignal, version 4 signal.
+  return signal === undefined ? options : { ...options, abortSignal: signal, signal };
 }
 
-/** node-redis: one client. */
-export class NodeRedisTransport implements Transport {
+/** The key prefix of version 6; its raw commands do not apply it. */
+function keyPrefixOf(client: object): string {
+  const { _keyPrefix, options } = client as {
+    _keyPrefix?: string | Buffer;
+    options?: { keyPrefix?: string | Buffer } | undefined;
+  };
+  return String(_keyPrefix ?? options?.keyPrefix ?? "");
+}
+
+const LOST = "the Redis client has lost its connection, or does not get one";
+const NOT_CONNECTED = "the Redis client is not connected; call and await client.connect()";
+
+/** node-redis: what its topologies have in common. */
+abstract class NodeRedisTransport implements Transport {
   readonly keyPrefix: string;
+  readonly addsPrefix = false;
+  readonly readsReplicas = false;
+  readonly inFlight = 1000;
+  // A client that was not connected yet cannot be told from a closed one.
+  readonly #gate = new Gate(() => this.canQueue());
+  readonly #client: { readonly isOpen: boolean };
+
+  constructor(client: { readonly isOpen: boolean }) {
+    this.#client = client;
+    this.keyPrefix = keyPrefixOf(client);
+  }
+
+  send(
+    command: Command,
+    key: string,
+    binary: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<unknown> {
+    return signal === undefined
+      ? this.dispatch(command, key, optionsOf(binary, undefined))
+      : this.#sendLater(command, key, binary, signal);
+  }
+
+  trouble(): string | undefined {
+    return this.#client.isOpen ? LOST : NOT_CONNECTED;
+  }
+
+  abstract isReady(): boolean;
+
+  /** Whether the client takes commands, at once or when it gets its connection back. */
+  protected canQueue(): boolean {
+    return this.#client.isOpen;
+  }
+
+  protected abstract dispatch(command: Command, key: string, options: object): Promise<unknown>;
+
+  async #sendLater(
+    command: Command,
+    key: string,
+    binary: boolean,
+    signal: AbortSignal,
+  ): Promise<unknown> {
+    await this.#gate.pass(signal);
+    return this.dispatch(command, key, optionsOf(binary, signal));
+  }
+}
+
+/** One client. */
+export class NodeRedisClientTransport extends NodeRedisTransport {
   readonly #client: NodeRedisClient;
-  #opening: Promise<void> | undefined;
 
   constructor(client: NodeRedisClient) {
+    super(client);
     this.#client = client;
-    // Version 6; its raw commands do not apply it.
-    const { keyPrefix } = (client.options ?? {}) as { keyPrefix?: unknown };
-    this.keyPrefix = keyPrefix === undefined ? "" : String(keyPrefix);
   }
 
   isReady(): boolean {
     return this.#client.isReady;
   }
 
-  trouble(): string {
-    return this.#client.isOpen
-      ? "the Redis client has lost its connection, or does not get one"
-      : "the Redis client is not connected; call and await client.connect()";
+  readonly onSwitch = (listener: () => void) => listen(this.#client, "ready", listener);
+
+  protected dispatch(command: Command, _key: string, options: object): Promise<unknown> {
+    return this.#client.sendCommand(command, options);
+  }
+}
+
+/** A pool; nothing of it tells whether its clients have a connection. */
+export class NodeRedisPoolTransport extends NodeRedisTransport {
+  readonly #pool: NodeRedisPool;
+
+  constructor(pool: NodeRedisPool) {
+    super(pool);
+    this.#pool = pool;
   }
 
-  async send(command: Command, binary: boolean, signal: AbortSignal | undefined): Promise<unknown> {
-    const options = binary ? AS_BYTES : AS_TEXT;
-    if (signal === undefined) return this.#client.sendCommand(command, options);
-    // A client that was not connected yet cannot be told from a closed one.
-    if (!this.#client.isOpen) await this.#opened();
-    signal.throwIfAborted();
-    // Versions 5 and 6 call it abortSignal, version 4 signal.
-    return this.#client.sendCommand(command, { ...options, abortSignal: signal, signal });
+  isReady(): boolean {
+    return false;
   }
 
-  /** All commands that wait for `connect()` share one listener. */
-  #opened(): Promise<void> {
-    this.#opening ??= new Promise<void>((resolve) => {
-      this.#client.once("connect", () => {
-        this.#opening = undefined;
-        resolve();
-      });
-    });
-    return this.#opening;
+  override trouble(): string | undefined {
+    return this.#pool.isOpen ? undefined : NOT_CONNECTED;
   }
+
+  protected dispatch(command: Command, _key: string, options: object): Promise<unknown> {
+    return this.#pool.sendCommand(command, options);
+  }
+}
+
+/** A cluster. */
+export class NodeRedisClusterTransport extends NodeRedisTransport {
+  readonly #cluster: NodeRedisCluster;
+
+  constructor(cluster: NodeRedisCluster) {
+    super(cluster);
+    this.#cluster = cluster;
+  }
+
+  /** Commands for a primary without a connection would wait in its queue, and go out late. */
+  isReady(): boolean {
+    const { masters } = this.#cluster;
+    for (const { client } of masters) {
+      if ((client as { isReady?: boolean } | undefined)?.isReady === false) return false;
+    }
+    return this.canQueue();
+  }
+
+  /** While it connects, it is open and knows no primary. */
+  protected override canQueue(): boolean {
+    return this.#cluster.isOpen && this.#cluster.masters.length > 0;
+  }
+
+  readonly primaries = async (): Promise<Primary[]> => {
+    const cluster = this.#cluster;
+    return cluster.masters.map((master) => ({
+      address: master.address,
+      send: async (command) => {
+        const client = (await cluster.nodeClient(master as never)) as NodeRedisClient;
+        return client.sendCommand(command, AS_TEXT);
+      },
+    }));
+  };
+
+  protected dispatch(command: Command, key: string, options: object): Promise<unknown> {
+    // What is not read-only goes to the primary, whatever `useReplicas` says.
+    return this.#cluster.sendCommand(key, false, command, options);
+  }
+}
+
+/** A sentinel. It looks for the primary itself, and calls itself ready while it does. */
+export class NodeRedisSentinelTransport extends NodeRedisTransport {
+  readonly #sentinel: NodeRedisSentinel;
+
+  constructor(sentinel: NodeRedisSentinel) {
+    super(sentinel);
+    this.#sentinel = sentinel;
+  }
+
+  isReady(): boolean {
+    return false;
+  }
+
+  override trouble(): string | undefined {
+    return this.#sentinel.isReady ? undefined : super.trouble();
+  }
+
+  readonly onSwitch = (listener: () => void) => listen(this.#sentinel, "topology-change", listener);
+
+  protected dispatch(command: Command, _key: string, options: object): Promise<unknown> {
+    // What is not read-only goes to the primary, whatever `replicaPoolSize` says.
+    return this.#sentinel.sendCommand(false, command, options);
+  }
+}
+
+function listen(
+  emitter: Pick<NodeRedisClient, "on" | "off">,
+  event: string,
+  listener: () => void,
+): () => void {
+  emitter.on(event, listener);
+  return () => {
+    emitter.off(event, listener);
+  };
 }

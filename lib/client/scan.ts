@@ -1,0 +1,98 @@
+import { performance } from "node:perf_hooks";
+import { setTimeout as delay } from "node:timers/promises";
+import type { StoreError } from "../errors.js";
+import type { Primary } from "./transport.js";
+
+/** A page of SCAN: the cursor of the next one and keys. */
+export type Page = [cursor: string, keys: string[]];
+
+/** What a scan needs of the servers. */
+export interface ScanSource {
+  /** The servers that hold keys, as of now. */
+  primaries(): Promise<Primary[]>;
+  /** One page of one of them. */
+  page(primary: Primary, cursor: string): Promise<Page>;
+  /** How often a connection has come to lead to another server. */
+  switches(): number;
+  /** For how long servers may fail without a page in between, in ms. */
+  readonly patience: number;
+}
+
+/** Before a server that failed is asked again, in ms. */
+const PAUSE = 50;
+
+/**
+ * The keys of all primaries, which are scanned in parallel, one page ahead of the reader. A primary
+ * that fails is replaced by the one that took over its slots, or scanned again from the start: a key
+ * may come twice.
+ */
+export async function* scanAll(source: ScanSource): AsyncGenerator<string[]> {
+  const done = new Set<string>();
+  let failure: unknown;
+  let failing: number | undefined;
+
+  const failed = (error: unknown): void => {
+    if (!isPassing(error)) throw error;
+    failure = error;
+    failing ??= performance.now();
+  };
+
+  async function* walk(primary: Primary): AsyncGenerator<string[]> {
+    try {
+      for (let cursor = "0", switches = source.switches(); ; ) {
+        const [next, keys] = await source.page(primary, cursor);
+        failing = undefined;
+        const isOther = source.switches() !== switches;
+        switches = source.switches();
+        if (keys.length > 0) yield keys;
+        // Another server numbers its keys in another way.
+        cursor = isOther ? "0" : next;
+        if (cursor === "0" && !isOther) break;
+      }
+      done.add(primary.address);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  for (;;) {
+    try {
+      const primaries = await source.primaries();
+      const left = primaries.filter(({ address }) => !done.has(address));
+      if (left.length === 0) return;
+      yield* merged(left.map(walk));
+    } catch (error) {
+      failed(error);
+    }
+    if (failing === undefined) continue;
+    if (performance.now() - failing >= source.patience) throw failure;
+    await delay(PAUSE);
+  }
+}
+
+/** Whether another attempt, or another server, may succeed. */
+function isPassing(error: unknown): boolean {
+  const { code } = error as Partial<StoreError>;
+  return code === "ERR_UNAVAILABLE" || code === "ERR_TIMEOUT";
+}
+
+/** What several generators yield, in the order in which it comes; each is one step ahead. */
+async function* merged<T>(sources: AsyncGenerator<T>[]): AsyncGenerator<T> {
+  const step = (source: AsyncGenerator<T>) => source.next().then((result) => ({ source, result }));
+  const steps = new Map(sources.map((source) => [source, step(source)]));
+  try {
+    while (steps.size > 0) {
+      const { source, result } = await Promise.race(steps.values());
+      if (result.done) {
+        steps.delete(source);
+      } else {
+        steps.set(source, step(source));
+        yield result.value;
+      }
+    }
+  } finally {
+    // The reader has stopped, or one of them has failed.
+    await Promise.allSettled([...steps.values()]);
+    await Promise.allSettled(Array.from(steps.keys(), (source) => source.return(undefined)));
+  }
+}

@@ -1,0 +1,91 @@
+import type { Value } from "./port.js";
+
+/** One command as it goes over the wire: its name and its arguments. */
+export type Command = Value[];
+
+/**
+ * What a client family contributes to the port: a way to send a raw command to the primary that
+ * holds a key, and what the client does to keys. Everything else is the same for all of them.
+ */
+export interface Transport {
+  /**
+   * Sends `command`, with bulk replies as Buffers if `binary`.
+   *
+   * @param key - the key that decides which primary of a cluster gets it
+   * @param signal - when it aborts, a command that has not gone out yet must not go out any more
+   */
+  send(
+    command: Command,
+    key: string,
+    binary: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<unknown>;
+  /** Whether a command goes out at once. One that has to wait for a connection can be dropped. */
+  isReady(): boolean;
+  /** Why nothing goes out and what to do about it, or `undefined` where the client sees no reason. */
+  trouble(): string | undefined;
+  /** What the client puts in front of every key. */
+  readonly keyPrefix: string;
+  /** Whether raw commands get `keyPrefix` from the client. SCAN, which names no key, never does. */
+  readonly addsPrefix: boolean;
+  /** Whether the client is set to send commands that only read to replicas. */
+  readonly readsReplicas: boolean;
+  /** How many commands of one bulk operation may be under way at a time. */
+  readonly inFlight: number;
+  /** Only in a cluster: the primaries as the client knows them now, each of which has to be scanned. */
+  readonly primaries?: () => Promise<Primary[]>;
+  /**
+   * Tells when the connection may lead to another server than before, where a cursor of SCAN means
+   * nothing. Returns what stops it.
+   */
+  readonly onSwitch?: (listener: () => void) => () => void;
+}
+
+/** One primary of a cluster. */
+export interface Primary {
+  /** Host and port. */
+  readonly address: string;
+  /** Sends a command that names no key to this very server. */
+  send(command: Command): Promise<unknown>;
+}
+
+/** How often a gate looks whether it is open, in ms. */
+const LOOK = 10;
+
+/**
+ * Holds commands back until the client takes them. Not all clients tell that by an event, so it
+ * looks, with one timer for all that wait.
+ */
+export class Gate {
+  readonly #isOpen: () => boolean;
+  readonly #waiting = new Set<() => void>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(isOpen: () => boolean) {
+    this.#isOpen = isOpen;
+  }
+
+  /** Rejects when `signal` aborts. */
+  async pass(signal: AbortSignal): Promise<void> {
+    if (!this.#isOpen()) {
+      await new Promise<void>((resolve) => {
+        this.#waiting.add(resolve);
+        this.#timer ??= setInterval(this.#look, LOOK).unref();
+        const leave = () => {
+          this.#waiting.delete(resolve);
+          resolve();
+        };
+        signal.addEventListener("abort", leave, { once: true });
+      });
+    }
+    signal.throwIfAborted();
+  }
+
+  readonly #look = (): void => {
+    if (this.#waiting.size > 0 && !this.#isOpen()) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
+  };
+}
