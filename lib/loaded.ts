@@ -21,8 +21,23 @@ export interface Loaded {
   readonly inflated: boolean;
   /** The cookie's settings when loaded or last saved; `undefined` without a cookie. */
   cookie: CookieSettings | undefined;
+  /** `cookie.expires` as the object had it when it was handed out. */
+  readonly expires: unknown;
   /** Stored keys that the object cannot show, because a Session has a member of that name. */
   readonly hidden: Tree | undefined;
+}
+
+/**
+ * Whether the app has set `cookie.expires` of a plain object by hand. (A Cookie keeps its
+ * `originalMaxAge` in step with its date, and express-session renews that date itself.)
+ */
+export function isRedated(loaded: Loaded, session: object): boolean {
+  return !loaded.inflated && expiresOf(session) !== loaded.expires;
+}
+
+/** `cookie.expires`, whatever stands there. */
+export function expiresOf(session: object): unknown {
+  return (session as { cookie?: { expires?: unknown } | null }).cookie?.expires;
 }
 
 interface Entry extends Loaded {

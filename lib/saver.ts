@@ -5,7 +5,7 @@ import { type CookieSettings, settingsOf } from "./cookie.js";
 import { StoreError } from "./errors.js";
 import { type Lifetime, lifetime, refreshExpires } from "./expiry.js";
 import { shortSid } from "./keys.js";
-import type { Loaded } from "./loaded.js";
+import { isRedated, type Loaded } from "./loaded.js";
 import type { MergeReport } from "./merge.js";
 import type { Settings } from "./options.js";
 import type { Records } from "./record.js";
@@ -70,12 +70,13 @@ export class Saver {
   async save(loaded: Loaded, session: object): Promise<SaveResult> {
     const { sid, created, hidden } = loaded;
     const { records, settings } = this.#context;
-    const life = lifetime(settings.rules, session, sid, created, Date.now(), true);
+    const redated = isRedated(loaded, session);
+    const life = lifetime(settings.rules, session, sid, created, Date.now(), !redated);
     const { cookie } = session as { cookie?: CookieSettings };
     const saved = cookie && settingsOf(cookie);
     const text = records.write(session, created, hidden);
     return this.#inTurn(sid, text, async (value, turn) => {
-      const result = await this.#write(loaded, value, life, turn);
+      const result = await this.#write(loaded, value, life, redated, turn);
       if (result !== "GONE") loaded.cookie = saved;
       return result;
     });
@@ -114,7 +115,13 @@ export class Saver {
     return this.#turns.take(sid, async (turn) => write(await text, turn));
   }
 
-  async #write(loaded: Loaded, own: Value, life: Lifetime, turn: Turn): Promise<SaveResult> {
+  async #write(
+    loaded: Loaded,
+    own: Value,
+    life: Lifetime,
+    redated: boolean,
+    turn: Turn,
+  ): Promise<SaveResult> {
     const { sid, expected } = loaded;
     const { conflict } = this.#context.settings;
     if (expected === undefined) {
@@ -123,7 +130,7 @@ export class Saver {
       return result;
     }
     if (this.#isOver(life)) return this.#end(sid, turn);
-    if (!(await this.#versions.isChanged(loaded, own))) {
+    if (!redated && !(await this.#versions.isChanged(loaded, own))) {
       const held = await this.#renew(loaded, turn.latest ?? expected, life);
       if (held === null) return this.#discard(sid, "missing", turn);
       turn.latest = held;

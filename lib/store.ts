@@ -7,7 +7,7 @@ import { StoreError } from "./errors.js";
 import { hasDeadline, isOver, type Lifetime, lifetime, refreshExpires } from "./expiry.js";
 import { assertSid, shortSid } from "./keys.js";
 import { type ListedSession, Listing, type SessionEntry } from "./listing.js";
-import { type Loaded, LoadedSessions } from "./loaded.js";
+import { expiresOf, isRedated, type Loaded, LoadedSessions } from "./loaded.js";
 import type { Tree } from "./merge.js";
 import { type RedisStoreOptions, resolveOptions, type Settings } from "./options.js";
 import { Records, type SessionRecord } from "./record.js";
@@ -221,6 +221,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       undated: this.#dated && stored === undefined,
       inflated: false,
       cookie: session.cookie as Tree | undefined,
+      expires: expiresOf(session),
       hidden: undefined,
     });
     return session as unknown as SessionData;
@@ -246,6 +247,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       undated: false,
       inflated: true,
       cookie: undefined,
+      expires: expiresOf(session),
       hidden: undefined,
     });
   }
@@ -262,7 +264,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       sid,
       known?.created ?? now,
       now,
-      known !== undefined,
+      known !== undefined && !isRedated(known, session),
     );
     if (known !== undefined && this.#mustStore(known, session)) return life;
     if (this.disableTTL || this.disableTouch) return undefined;
