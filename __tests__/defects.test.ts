@@ -191,7 +191,9 @@ describe("2: an error", () => {
           throw cause;
         },
       });
-      const error = await new Promise((resolve) => store[method]("sid", sessionOf(), resolve));
+      const error = await new Promise((resolve) => {
+        void store[method]("sid", sessionOf(), resolve);
+      });
       expect(error).toMatchObject({ code: "ERR_INVALID_SESSION", cause });
       expect(await store.get("sid")).toBeNull();
     },

@@ -1,0 +1,56 @@
+import type { TestClient } from "./store.js";
+
+/** A client, and every command that the store gave it. */
+export interface Recording {
+  readonly client: TestClient;
+  /** The oldest first; each its name and its arguments, bytes as text. */
+  readonly commands: string[][];
+  /** The names of the commands since it was last asked. */
+  names(): string[];
+}
+
+/**
+ * Writes down what goes to a client on its way there.
+ *
+ * @param answer - may change what Redis replied
+ */
+export function record(
+  client: TestClient,
+  answer: (command: string[], reply: unknown) => unknown = (_, reply) => reply,
+): Recording {
+  const commands: string[][] = [];
+  let told = 0;
+  const sendCommand: TestClient["sendCommand"] = async (command, options) => {
+    const words = command.map(String);
+    commands.push(words);
+    return answer(words, await client.sendCommand(command, options));
+  };
+  const proxy = new Proxy(client, {
+    get(target, name) {
+      if (name === "sendCommand") return sendCommand;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  return {
+    client: proxy,
+    commands,
+    names() {
+      const names = commands.slice(told).map(([name = ""]) => name);
+      told = commands.length;
+      return names;
+    },
+  };
+}
+
+/** Sets the time of day for the code under test; Redis goes on with its own. */
+export interface Clock {
+  now: number;
+}
+
+/** A clock that stands still unless a test sets it, until the end of the test. */
+export function stopClock(now = Date.now()): Clock {
+  const clock = { now };
+  jest.spyOn(Date, "now").mockImplementation(() => clock.now);
+  return clock;
+}
