@@ -65,7 +65,8 @@ async function pack(dir) {
 async function consume(tarball, dir, client) {
   const at = join(dir, client);
   cpSync(join(apps, client), at, { recursive: true });
-  const clients = client === "redis" ? ["redis", "redis4", "redis5"] : ["ioredis"];
+  const clients =
+    client === "redis" ? ["redis", "redis4", "redis5"] : ["ioredis", "ioredis5", "iovalkey"];
   const names = ["express-session", "@types/express-session", "@types/node", ...clients];
   const dependencies = Object.fromEntries(
     names.map((name) => [name, manifest.devDependencies[name]]),

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import session from "express-session";
 import { Redis } from "ioredis";
 import RedisStore, {
   RedisStore as Named,
@@ -6,10 +7,13 @@ import RedisStore, {
   StoreError,
 } from "redis-session-store";
 
+const options: RedisStoreOptions = { client: new Redis({ lazyConnect: true }), ttl: 60 };
+const store: Named = new RedisStore(options);
 assert.equal(RedisStore, Named);
-// The types name no ioredis client, and must compile where it is the only one.
-const client = new Redis({ lazyConnect: true }) as unknown as RedisStoreOptions["client"];
+session({ store, secret: "secret", resave: false, saveUninitialized: false });
+
 assert.throws(
-  () => new RedisStore({ client }),
+  // @ts-expect-error no client of any family
+  () => new RedisStore({ client: new Map() }),
   (error) => error instanceof StoreError && error.code === "ERR_INVALID_OPTION",
 );
