@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { mkdtemp, readdir, rmdir } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { createClient } from "redis";
@@ -76,22 +77,19 @@ test.each(["SIGINT", "SIGKILL"] as const)("no server outlives its parent: %s", a
     console.log(server.pid);
     setInterval(() => {}, 1000);
   `;
-  const before = await readdir(tmpdir());
-  const parent = spawn(process.execPath, ["--input-type=module", "-e", code]);
+  const home = await mkdtemp(join(tmpdir(), "redis-server-test-"));
+  const parent = spawn(process.execPath, ["--input-type=module", "-e", code], {
+    env: { ...process.env, TMPDIR: home },
+  });
   const [line] = (await once(parent.stdout, "data")) as [Buffer];
   const pid = Number(line.toString());
   expect(alive(pid)).toBe(true);
-  const folders = (await readdir(tmpdir())).filter(
-    (name) => name.startsWith("redis-session-store-") && !before.includes(name),
-  );
-  expect(folders.length).toBeGreaterThan(0);
+  expect(await readdir(home)).toHaveLength(1);
 
   parent.kill(signal);
   await until(() => !alive(pid));
-  await until(async () => {
-    const now = await readdir(tmpdir());
-    return !folders.some((name) => now.includes(name));
-  });
+  await until(async () => (await readdir(home)).length === 0);
+  await rmdir(home);
 });
 
 test("a guard that was released leaves the process alone", async () => {
