@@ -125,7 +125,8 @@ export function lifetime(
   inUse: boolean,
 ): Lifetime {
   const idle = idleFrom(rules, session, sid, now, inUse);
-  const slack = Math.max(0, Math.min(rules.touchAfter, idle / SLACK_SHARE));
+  // What does not roll needs no slack: there is nothing that a renewal would move.
+  const slack = rules.rolling ? Math.max(0, Math.min(rules.touchAfter, idle / SLACK_SHARE)) : 0;
   const deadline = created + limitOf(rules, session, idle);
   return {
     exact: Math.ceil(Math.min(now + idle, deadline)),

@@ -106,6 +106,15 @@ export interface RedisStoreOptions<Client extends RedisClient = RedisClient> {
   timeout?: number | undefined;
 
   /**
+   * Keeps the text of the `max` sessions last used in memory and answers reads from there, for as
+   * long as the server vouches for it (client tracking). A single server with the package redis 5
+   * or 6. A session that was destroyed elsewhere is served until the announcement arrives; if the
+   * connection is dead without a sign, for up to a second and `timeout`.
+   * @default false
+   */
+  cache?: false | { max: number } | undefined;
+
+  /**
    * Names the user of a session, or `undefined` for none. A write that started before the session
    * changed its user is discarded.
    * @default session.passport?.user
@@ -125,6 +134,8 @@ export interface Settings {
   readonly disableTouch: boolean;
   readonly scanCount: number;
   readonly timeout: number;
+  /** How many sessions are kept in memory; 0 for none. */
+  readonly cached: number;
   readonly userOf: (session: Tree) => unknown;
 }
 
@@ -141,6 +152,7 @@ const NAMES: ReadonlySet<string> = new Set<keyof RedisStoreOptions>([
   "disableTouch",
   "scanCount",
   "timeout",
+  "cache",
   "userId",
 ]);
 
@@ -183,6 +195,7 @@ export function resolveOptions(options: RedisStoreOptions): Settings {
     disableTouch: flag("disableTouch", options.disableTouch ?? false),
     scanCount: whole("scanCount", options.scanCount ?? 100, 1_000_000),
     timeout: whole("timeout", options.timeout ?? 2000, LONGEST_TIMER),
+    cached: cacheOf(options.cache ?? false),
     userOf: userOf(options.userId ?? undefined),
   };
 }
@@ -200,6 +213,12 @@ function userOf(userId: RedisStoreOptions["userId"]): Settings["userOf"] {
   }
   if (typeof userId !== "function") throw invalid("userId", "a function", userId);
   return userId as unknown as Settings["userOf"];
+}
+
+function cacheOf(value: NonNullable<RedisStoreOptions["cache"]>): number {
+  if (value === false) return 0;
+  if (typeof value !== "object") throw invalid("cache", "false or { max: number }", value);
+  return whole("cache.max", value.max, 10_000_000);
 }
 
 function conflictOf(value: Settings["conflict"]): Settings["conflict"] {

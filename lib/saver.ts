@@ -83,9 +83,22 @@ export class Saver {
   }
 
   /** Saves nothing of a loaded object but its cookie. */
-  async saveCookie(loaded: Loaded, cookie: unknown): Promise<SaveResult> {
-    const { session } = await this.#versions.stored(loaded.ancestor as Value, loaded);
-    return this.save(loaded, { ...session, cookie });
+  async saveCookie(loaded: Loaded, cookie: object): Promise<SaveResult> {
+    const { sid, created, hidden } = loaded;
+    const { records, settings } = this.#context;
+    const redated = isRedated(loaded, { cookie });
+    const saved = settingsOf(cookie as CookieSettings);
+    const text = records.write({ cookie }, created, undefined);
+    return this.#inTurn(sid, text, async (value, turn) => {
+      // Not before: a save of this object that was under way has changed its ancestor.
+      const { session } = await this.#versions.stored(loaded.ancestor as Value, loaded);
+      session.cookie = (await records.read(value, sid)).session.cookie;
+      const life = lifetime(settings.rules, session, sid, created, Date.now(), !redated);
+      const own = await records.write(session, created, hidden);
+      const result = await this.#write(loaded, own, life, redated, turn);
+      if (result !== "GONE") loaded.cookie = saved;
+      return result;
+    });
   }
 
   /** Removes a session; how many were there. */
@@ -205,7 +218,7 @@ export class Saver {
 
   /** Renews what is `there`, or what it has become; the value that was renewed, or `null`. */
   async #renew(loaded: Loaded, there: Value, life: Lifetime): Promise<Value | null> {
-    const { port, records, settings } = this.#context;
+    const { port, settings } = this.#context;
     const { sid } = loaded;
     const key = settings.prefix + sid;
     if (settings.conflict === "overwrite") {
@@ -217,7 +230,10 @@ export class Saver {
     }
     const until = performance.now() + settings.timeout;
     let held = there;
-    let ends = life;
+    // After a merge, or another save in this process, the session's cookie may not be the object's.
+    let ends = sameValue(there, loaded.ancestor as Value)
+      ? life
+      : await this.#lifeOf(there, loaded);
     for (;;) {
       const reply = await port.run(COMPARE_AND_RENEW, key, [held, String(this.#px(ends) ?? "")]);
       if (reply === 0) return null;
@@ -227,12 +243,17 @@ export class Saver {
       }
       if (performance.now() >= until) throw conflictError(sid, settings.timeout);
       held = reply as Value;
-      const current = await records.read(held, sid);
-      const created = current.created ?? loaded.created;
-      const now = Date.now();
-      refreshExpires(settings.rules, current.session, created, now);
-      ends = lifetime(settings.rules, current.session, sid, created, now, true);
+      ends = await this.#lifeOf(held, loaded);
     }
+  }
+
+  /** When a session ends that is renewed as it is stored. */
+  async #lifeOf(value: Value, { sid, created: seen }: Loaded): Promise<Lifetime> {
+    const { records, settings } = this.#context;
+    const { session, created = seen } = await records.read(value, sid);
+    const now = Date.now();
+    refreshExpires(settings.rules, session, created, now);
+    return lifetime(settings.rules, session, sid, created, now, true);
   }
 
   #isOver(life: Lifetime): boolean {

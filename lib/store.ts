@@ -1,8 +1,9 @@
 import { type SessionData, Store } from "express-session";
+import { CachingPort } from "./cache.js";
 import { answer, type Callback } from "./callback.js";
-import { createPort, type RedisClient } from "./client/detect.js";
+import { createPort, type RedisClient, trackerOf } from "./client/detect.js";
 import type { Port, Value } from "./client/port.js";
-import { sameSettings } from "./cookie.js";
+import { sameSettings, settingsOf } from "./cookie.js";
 import { StoreError } from "./errors.js";
 import { hasDeadline, isOver, type Lifetime, lifetime, refreshExpires } from "./expiry.js";
 import { assertSid, shortSid } from "./keys.js";
@@ -42,6 +43,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
 
   readonly #settings: Settings;
   readonly #port: Port;
+  readonly #cache: CachingPort | undefined;
   readonly #records: Records;
   readonly #renewals = new Renewals();
   readonly #loaded = new LoadedSessions();
@@ -62,7 +64,9 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     this.disableTTL = settings.disableTTL;
     this.disableTouch = settings.disableTouch;
     this.#dated = hasDeadline(settings.rules);
-    this.#port = createPort(options.client, settings.serializer.binary === true, settings.timeout);
+    const port = createPort(options.client, settings.serializer.binary === true, settings.timeout);
+    this.#cache = cacheFor(port, settings);
+    this.#port = this.#cache ?? port;
     this.#records = new Records(settings.serializer, this.#dated);
     this.#saver = new Saver({
       port: this.#port,
@@ -79,14 +83,18 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   }
 
   /**
-   * The session, or `null` where there is none.
+   * The session, or `null` where there is none. From the cache it calls back before it returns.
    *
    * @throws ERR_CORRUPT_SESSION when the value in Redis is not a session
    */
   override get(sid: string): Promise<SessionData | null>;
   override get(sid: string, callback: Callback<SessionData | null>): void;
   override get(sid: string, callback?: Callback<SessionData | null>) {
-    return answer(this.#get(sid), callback);
+    const cached = this.#cached(sid);
+    if (cached === undefined) return answer(this.#get(sid), callback);
+    if (typeof callback !== "function") return Promise.resolve(cached);
+    callback(null, cached);
+    return undefined;
   }
 
   /**
@@ -176,6 +184,14 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   }
 
   /**
+   * Ends what the store itself started: the connection of the cache. Not the client, which is yours.
+   * The store works on without its cache.
+   */
+  close(): void {
+    this.#cache?.close();
+  }
+
+  /**
    * The Session object of a stored session, as express-session makes it. A stored session without a
    * cookie gets an empty one.
    */
@@ -183,8 +199,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     const stored = session as { cookie?: unknown };
     if (typeof stored.cookie !== "object" || stored.cookie === null)
       stored.cookie = { originalMaxAge: null };
-    // The base class puts a Cookie in its place; the stored one stays as it is.
-    const cookie = stored.cookie as Tree;
+    const cookie = settingsOf(stored.cookie as Tree);
     const known = this.#loaded.find(session, req.sessionID);
     const inflated = super.createSession(req, session);
     if (known !== undefined) {
@@ -192,6 +207,19 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       this.#loaded.add(inflated, { ...known, inflated: true, cookie, hidden });
     }
     return inflated;
+  }
+
+  /** The session from memory, or `undefined` where Redis or the serializer has to be waited for. */
+  #cached(sid: string): SessionData | null | undefined {
+    const value = this.#cache?.peek(this.prefix + sid);
+    if (value === undefined) return undefined;
+    try {
+      const record = this.#records.read(value, sid);
+      return isThenable(record) ? undefined : this.#handOut(sid, value, record);
+    } catch {
+      // Not a session: the ordinary way says so.
+      return undefined;
+    }
   }
 
   async #get(sid: string): Promise<SessionData | null> {
@@ -220,7 +248,8 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       created,
       undated: this.#dated && stored === undefined,
       inflated: false,
-      cookie: session.cookie as Tree | undefined,
+      // A copy: the app may change the cookie of a plain session in place.
+      cookie: session.cookie ? settingsOf(session.cookie as Tree) : undefined,
       expires: expiresOf(session),
       hidden: undefined,
     });
@@ -332,6 +361,16 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   #tell(event: "merged" | "discarded" | "corrupt", sid: string, ...details: unknown[]): void {
     process.nextTick(() => this.emit(event, shortSid(sid), ...details));
   }
+}
+
+function cacheFor(port: Port, { client, cached, serializer, timeout }: Settings) {
+  if (cached === 0) return undefined;
+  const track = trackerOf(client, serializer.binary === true, timeout);
+  if (track !== undefined) return new CachingPort(port, track, cached);
+  throw new StoreError(
+    "ERR_INVALID_OPTION",
+    'the option "cache" needs a client that tracks what it has read: createClient() of redis 5.9 or newer, for a single server; leave it out',
+  );
 }
 
 function assertSession(session: unknown): asserts session is SessionData {

@@ -13,6 +13,7 @@ import {
   NodeRedisSentinelTransport,
 } from "./node-redis.js";
 import type { Port } from "./port.js";
+import { canTrack, NodeRedisTracker, type Tracker, type TrackingEvents } from "./tracking.js";
 import type { Transport } from "./transport.js";
 
 /** The clients that the store takes, by what it uses of them. */
@@ -33,6 +34,22 @@ export type RedisClient =
  */
 export function createPort(client: unknown, binary: boolean, timeout: number): Port {
   return new Commands(transportOf(client), binary, timeout);
+}
+
+/**
+ * How to read through a connection on which the server announces changes; `undefined` for a client
+ * or topology that cannot do that.
+ */
+export function trackerOf(
+  client: RedisClient,
+  binary: boolean,
+  timeout: number,
+): ((events: TrackingEvents) => Tracker) | undefined {
+  const transport = transportOf(client);
+  if (!(transport instanceof NodeRedisClientTransport)) return undefined;
+  const single = client as NodeRedisClient;
+  if (!canTrack(single)) return undefined;
+  return (events) => new NodeRedisTracker(single, transport.keyPrefix, binary, timeout, events);
 }
 
 /** Everything by which clients are told apart; none is sure to be there. */

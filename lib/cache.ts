@@ -1,0 +1,124 @@
+import { performance } from "node:perf_hooks";
+import { LRUCache } from "lru-cache";
+import type { Port, Value } from "./client/port.js";
+import type { Tracker, TrackingEvents } from "./client/tracking.js";
+import type { Script } from "./scripts.js";
+
+interface Entry {
+  readonly value: Value;
+  /** When the key expires, on the monotonic clock. */
+  readonly until: number;
+}
+
+/**
+ * A port that answers reads from memory while the server vouches for them.
+ *
+ * - Only a tracked read fills the cache: of a key that nobody reads, the server announces nothing.
+ * - A read that was under way when its key was invalidated or written fills nothing: the
+ *   announcement may overtake the reply.
+ * - A write of this process removes the entry when it is sent and again when it is answered, so
+ *   that the process always reads its own writes.
+ * - An entry is served only until the expiry that was learnt with it; the server announces an
+ *   expiry late.
+ */
+export class CachingPort implements Port {
+  readonly #port: Port;
+  readonly #tracker: Tracker;
+  readonly #entries: LRUCache<string, Entry>;
+  /** The latest read under way of each key; taken away when the key changes meanwhile. */
+  readonly #reading = new Map<string, symbol>();
+
+  /** @param max - how many values are kept */
+  constructor(port: Port, track: (events: TrackingEvents) => Tracker, max: number) {
+    this.#port = port;
+    this.#entries = new LRUCache({ max });
+    this.#tracker = track({
+      onInvalidated: (key) => (key === null ? this.#dropAll() : this.#drop(key)),
+      onLost: () => this.#dropAll(),
+    });
+  }
+
+  /** What the cache holds for a key, if that is known to be what Redis holds. */
+  peek(key: string): Value | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || !this.#tracker.isCoherent()) return undefined;
+    if (performance.now() < entry.until) return entry.value;
+    this.#entries.delete(key);
+    return undefined;
+  }
+
+  /** Ends the tracking connection. */
+  close(): void {
+    this.#tracker.close();
+  }
+
+  async get(key: string): Promise<Value | null> {
+    if (!this.#tracker.isCoherent()) return this.#port.get(key);
+    const read = Symbol();
+    this.#reading.set(key, read);
+    try {
+      const { value, left } = await this.#tracker.read(key);
+      if (value !== null && this.#reading.get(key) === read) {
+        this.#entries.set(key, { value, until: performance.now() + left });
+      }
+      return value;
+    } catch (error) {
+      // The connection that is lost is not the one that the app depends on.
+      if ((error as { code?: unknown }).code === "ERR_UNAVAILABLE") return this.#port.get(key);
+      throw error;
+    } finally {
+      if (this.#reading.get(key) === read) this.#reading.delete(key);
+    }
+  }
+
+  set(key: string, value: Value, px: number | null, onlyExisting?: boolean): Promise<boolean> {
+    return this.#writing([key], this.#port.set(key, value, px, onlyExisting));
+  }
+
+  expire(key: string, px: number): Promise<boolean> {
+    return this.#writing([key], this.#port.expire(key, px));
+  }
+
+  remove(key: string): Promise<number> {
+    return this.#writing([key], this.#port.remove(key));
+  }
+
+  run(script: Script, key: string, args: Value[]): Promise<number | Value> {
+    return this.#writing([key], this.#port.run(script, key, args));
+  }
+
+  scan(prefix: string, count: number): AsyncIterable<string[]> {
+    return this.#port.scan(prefix, count);
+  }
+
+  getMany(keys: string[]): Promise<(Value | null)[]> {
+    return this.#port.getMany(keys);
+  }
+
+  remaining(keys: string[]): Promise<(number | null)[]> {
+    return this.#port.remaining(keys);
+  }
+
+  removeMany(keys: string[]): Promise<number> {
+    return this.#writing(keys, this.#port.removeMany(keys));
+  }
+
+  async #writing<Result>(keys: string[], written: Promise<Result>): Promise<Result> {
+    for (const key of keys) this.#drop(key);
+    try {
+      return await written;
+    } finally {
+      for (const key of keys) this.#drop(key);
+    }
+  }
+
+  #drop(key: string): void {
+    this.#entries.delete(key);
+    this.#reading.delete(key);
+  }
+
+  #dropAll(): void {
+    this.#entries.clear();
+    this.#reading.clear();
+  }
+}
