@@ -6,7 +6,7 @@ export interface Recording {
   /** The oldest first; each its name and its arguments, bytes as text. */
   readonly commands: string[][];
   /** The names of the commands since it was last asked. */
-  names(): string[];
+  readonly names: () => string[];
 }
 
 /**
