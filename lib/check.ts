@@ -3,10 +3,14 @@ import { StoreError } from "./errors.js";
 /** A thousand years in seconds: sums of it with the time of day are exact, and Redis takes them. */
 export const LONGEST_S = 31_556_952_000;
 
-/** A duration in seconds, above 0. */
-export function seconds(name: string, value: unknown): number {
+/**
+ * A duration in seconds, above 0.
+ *
+ * @param or - what else the option takes, for the message
+ */
+export function seconds(name: string, value: unknown, or = ""): number {
   if (typeof value === "number" && value > 0 && value <= LONGEST_S) return value;
-  throw invalid(name, `a number of seconds above 0, at most ${LONGEST_S}`, value);
+  throw invalid(name, `a number of seconds above 0, at most ${LONGEST_S}${or}`, value);
 }
 
 /** A duration in seconds, 0 included. */

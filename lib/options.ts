@@ -204,7 +204,7 @@ export function resolveOptions(options: RedisStoreOptions): Settings {
 const LONGEST_TIMER = 2_147_483_647;
 
 function ttlOf(value: Settings["ttl"]): Settings["ttl"] {
-  return typeof value === "function" ? value : seconds("ttl", value);
+  return typeof value === "function" ? value : seconds("ttl", value, ", or a function");
 }
 
 function userOf(userId: RedisStoreOptions["userId"]): Settings["userOf"] {
