@@ -27,7 +27,7 @@ function freeze<T>(value: T): T {
   return value;
 }
 
-const noUser = (): unknown => undefined;
+const noUser = (_session: Tree): unknown => undefined;
 
 /** Merges frozen inputs: a merge that writes to one of them throws. */
 function merged(ancestor: Tree, current: Tree, mine: Tree, userOf = noUser): Tree | null {
@@ -415,6 +415,11 @@ describe("the report of a merge", () => {
       kept: [],
       overwritten: [],
     });
+  });
+
+  test("names an empty object that the other writer began", () => {
+    expect(report({}, { cart: {} }, { x: 1 })).toEqual({ kept: ["/cart"], overwritten: [] });
+    expect(report({}, { cart: {} }, { cart: { x: 1 } })).toEqual({ kept: [], overwritten: [] });
   });
 
   test("writes places as JSON Pointers", () => {

@@ -145,6 +145,8 @@ export function reportMerge(ancestor: Tree, current: Tree, mine: Tree, merged: T
     const objects = [a, c].every(isObject) || (a === ABSENT && isObject(c));
     if (objects && isObject(r)) {
       const keys = new Set([...(isObject(a) ? Object.keys(a) : []), ...Object.keys(c as Tree)]);
+      // An empty object has no place below it that could stand for it.
+      if (keys.size === 0 && !isObject(m)) report.kept.push(path);
       for (const key of keys) {
         const below = equal === equalAtRoot && key === "cookie" ? equalInCookie : equalBelow;
         const old = isObject(a) ? at(a, key) : ABSENT;
