@@ -83,16 +83,17 @@ export class Saver {
   }
 
   /** Saves nothing of a loaded object but its cookie. */
-  async saveCookie(loaded: Loaded, cookie: object): Promise<SaveResult> {
+  async saveCookie(loaded: Loaded, cookie: CookieSettings | undefined): Promise<SaveResult> {
     const { sid, created, hidden } = loaded;
     const { records, settings } = this.#context;
     const redated = isRedated(loaded, { cookie });
-    const saved = settingsOf(cookie as CookieSettings);
+    const saved = cookie && settingsOf(cookie);
     const text = records.write({ cookie }, created, undefined);
     return this.#inTurn(sid, text, async (value, turn) => {
       // Not before: a save of this object that was under way has changed its ancestor.
       const { session } = await this.#versions.stored(loaded.ancestor as Value, loaded);
-      session.cookie = (await records.read(value, sid)).session.cookie;
+      const { session: only } = await records.read(value, sid);
+      if (cookie !== undefined) session.cookie = only.cookie;
       const life = lifetime(settings.rules, session, sid, created, Date.now(), !redated);
       const own = await records.write(session, created, hidden);
       const result = await this.#write(loaded, own, life, redated, turn);

@@ -3,22 +3,20 @@ import { CachingPort } from "./cache.js";
 import { answer, type Callback } from "./callback.js";
 import { createPort, type RedisClient, trackerOf } from "./client/detect.js";
 import type { Port, Value } from "./client/port.js";
-import { sameSettings, settingsOf } from "./cookie.js";
+import { settingsOf } from "./cookie.js";
 import { StoreError } from "./errors.js";
-import { hasDeadline, isOver, type Lifetime, lifetime, refreshExpires } from "./expiry.js";
+import { hasDeadline, isOver, refreshExpires } from "./expiry.js";
 import { assertSid, shortSid } from "./keys.js";
 import { type ListedSession, Listing, type SessionEntry } from "./listing.js";
-import { expiresOf, isRedated, type Loaded, LoadedSessions } from "./loaded.js";
+import { expiresOf, type Loaded, LoadedSessions } from "./loaded.js";
 import type { Tree } from "./merge.js";
 import { type RedisStoreOptions, resolveOptions, type Settings } from "./options.js";
 import { Records, type SessionRecord } from "./record.js";
 import { Renewals } from "./renewals.js";
 import { type SaveResult, Saver } from "./saver.js";
 import { isThenable, type Serializer } from "./serializer.js";
+import { Toucher, type TouchResult } from "./touch.js";
 import { hiddenKeys } from "./version.js";
-
-/** What became of a touch: `"EXPIRED"` where there was nothing to renew. */
-export type TouchResult = "OK" | "EXPIRED";
 
 /**
  * An express-session store on Redis.
@@ -48,6 +46,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   readonly #renewals = new Renewals();
   readonly #loaded = new LoadedSessions();
   readonly #saver: Saver;
+  readonly #toucher: Toucher;
   readonly #listing: Listing;
   readonly #dated: boolean;
 
@@ -68,15 +67,19 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     this.#cache = cacheFor(port, settings);
     this.#port = this.#cache ?? port;
     this.#records = new Records(settings.serializer, this.#dated);
-    this.#saver = new Saver({
+    const context = {
       port: this.#port,
       settings,
       records: this.#records,
       renewals: this.#renewals,
+    };
+    this.#saver = new Saver({
+      ...context,
       inflate: (session, sid) => this.#inflate(session, sid),
       onMerged: (sid, { kept, overwritten }) => this.#tell("merged", sid, kept, overwritten),
       onDiscarded: (sid, reason) => this.#tell("discarded", sid, reason),
     });
+    this.#toucher = new Toucher({ ...context, saver: this.#saver });
     this.#listing = new Listing(this.#port, settings, this.#records, (sid, error) =>
       this.#tell("corrupt", sid, error),
     );
@@ -116,13 +119,13 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   override touch(sid: string, session: SessionData): Promise<TouchResult>;
   override touch(sid: string, session: SessionData, callback?: Callback<TouchResult>): void;
   override touch(sid: string, session: SessionData, callback?: Callback<TouchResult>) {
-    let life: Lifetime | undefined;
+    let touching: Promise<TouchResult> | undefined;
     try {
-      life = this.#planTouch(sid, session);
+      touching = this.#touch(sid, session);
     } catch (error) {
-      return answer(Promise.reject<TouchResult>(error), callback);
+      touching = Promise.reject(error);
     }
-    if (life !== undefined) return answer(this.#touch(sid, session, life), callback);
+    if (touching !== undefined) return answer(touching, callback);
     if (typeof callback !== "function") return Promise.resolve("OK");
     // Outside of the try: what it throws is not an error of ours, and must not call it again.
     callback(null, "OK");
@@ -199,11 +202,11 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     const stored = session as { cookie?: unknown };
     if (typeof stored.cookie !== "object" || stored.cookie === null)
       stored.cookie = { originalMaxAge: null };
-    const cookie = settingsOf(stored.cookie as Tree);
     const known = this.#loaded.find(session, req.sessionID);
     const inflated = super.createSession(req, session);
     if (known !== undefined) {
       const hidden = hiddenKeys(session as unknown as Tree, inflated);
+      const cookie = known.cookie ?? NO_SETTINGS;
       this.#loaded.add(inflated, { ...known, inflated: true, cookie, hidden });
     }
     return inflated;
@@ -281,68 +284,13 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     });
   }
 
-  /** How long a touched session shall live, or `undefined` where nothing has to be sent. */
-  #planTouch(sid: string, session: SessionData): Lifetime | undefined {
+  /** `undefined` where there is nothing to send. */
+  #touch(sid: string, session: SessionData): Promise<TouchResult> | undefined {
     assertSid(sid);
     assertSession(session);
     const known = this.#loaded.find(session, sid);
-    const now = Date.now();
-    const life = lifetime(
-      this.#settings.rules,
-      session,
-      sid,
-      known?.created ?? now,
-      now,
-      known !== undefined && !isRedated(known, session),
-    );
-    if (known !== undefined && this.#mustStore(known, session)) return life;
-    if (this.disableTTL || this.disableTouch) return undefined;
-    return life.exact > now && this.#renewals.covers(sid, life) ? undefined : life;
-  }
-
-  /** Whether a session that nobody changed has to be written nevertheless. */
-  #mustStore(known: Loaded, { cookie }: SessionData): boolean {
-    if (known.expected === undefined) return false;
-    if (known.undated) return true;
-    if (known.cookie === undefined || typeof cookie !== "object" || cookie === null) return false;
-    return !sameSettings(known.cookie, cookie as unknown as Tree);
-  }
-
-  async #touch(sid: string, session: SessionData, life: Lifetime): Promise<TouchResult> {
-    if (!this.disableTTL && life.exact <= Date.now()) {
-      await this.#destroy(sid);
-      return "EXPIRED";
-    }
-    const known = this.#loaded.find(session, sid);
-    if (known !== undefined && this.#mustStore(known, session)) {
-      return (await this.#saver.saveCookie(known, session.cookie)) === "GONE" ? "EXPIRED" : "OK";
-    }
-    const renewed =
-      known?.expected === undefined
-        ? await this.#renewUnknown(sid, session)
-        : await this.#saver.renew(known, life);
-    if (!renewed) this.#renewals.forget(sid);
-    return renewed ? "OK" : "EXPIRED";
-  }
-
-  /** Renews a session by an object that the store did not hand out. */
-  async #renewUnknown(sid: string, session: SessionData): Promise<boolean> {
-    const key = this.prefix + sid;
-    let created = Date.now();
-    if (this.#dated) {
-      const value = await this.#port.get(key);
-      if (value === null) return false;
-      created = (await this.#records.read(value, sid)).created ?? created;
-    }
-    const now = Date.now();
-    const life = lifetime(this.#settings.rules, session, sid, created, now, false);
-    if (life.exact <= now) {
-      await this.#destroy(sid);
-      return false;
-    }
-    const renewed = await this.#port.expire(key, life.relaxed - now);
-    if (renewed) this.#renewals.remember(sid, life.relaxed);
-    return renewed;
+    const life = this.#toucher.plan(sid, session, known);
+    return life && this.#toucher.touch(sid, session, known, life);
   }
 
   async #destroy(sid: string): Promise<number> {
@@ -362,6 +310,9 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     process.nextTick(() => this.emit(event, shortSid(sid), ...details));
   }
 }
+
+/** The settings of a cookie that was not stored. */
+const NO_SETTINGS = settingsOf({});
 
 function cacheFor(port: Port, { client, cached, serializer, timeout }: Settings) {
   if (cached === 0) return undefined;
