@@ -36,7 +36,8 @@ export class Commands implements Port {
   }
 
   async expire(key: string, px: number): Promise<boolean> {
-    return (await this.#send<number>(["PEXPIRE", this.#prefix + key, String(px)])) === 1;
+    // valkey-glide makes a boolean of the reply.
+    return Number(await this.#send(["PEXPIRE", this.#prefix + key, String(px)])) === 1;
   }
 
   remove(key: string): Promise<number> {

@@ -1,0 +1,391 @@
+import {
+  GlideClient,
+  type GlideClientConfiguration,
+  GlideClusterClient,
+} from "@valkey/valkey-glide";
+import { Cluster as Cluster6, Redis as Redis6 } from "ioredis";
+import { Cluster as Cluster5, Redis as Redis5 } from "ioredis5";
+import { Redis as Valkey, Cluster as ValkeyCluster } from "iovalkey";
+import * as redis6 from "redis";
+import * as redis4 from "redis4";
+import * as redis5 from "redis5";
+import type { RedisClient } from "../../lib/index.js";
+
+/** Where a server is, and how to log in to it. */
+export interface Address {
+  readonly port: number;
+  readonly username?: string;
+  readonly password?: string;
+  /** The certificate to trust; without it the connection is not encrypted. */
+  readonly ca?: string;
+}
+
+/** Where sentinels are, and what they call the primary. */
+export interface Watched {
+  readonly name: string;
+  readonly sentinels: readonly Address[];
+}
+
+export interface Opened {
+  readonly client: RedisClient;
+  close(): unknown;
+}
+
+/** One way in which an app may create its client. */
+export interface Way<Where> {
+  readonly name: string;
+  readonly keyPrefix?: string;
+  open(where: Where): Promise<Opened>;
+}
+
+const host = "127.0.0.1";
+const keyPrefix = "conformance:app[1]*:";
+
+/** What the packages have in common: an emitter of errors, which are nobody's while servers come and go. */
+function quiet<Client extends { on(event: "error", listener: () => void): unknown }>(
+  client: Client,
+): Client {
+  client.on("error", () => {});
+  return client;
+}
+
+function nodeRedisOptions({ port, username, password, ca }: Address) {
+  return {
+    socket: ca === undefined ? { host, port } : { host, port, tls: true as const, ca },
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+  };
+}
+
+function ioRedisOptions({ port, username, password, ca }: Address) {
+  return {
+    host,
+    port,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(ca === undefined ? {} : { tls: { ca } }),
+  };
+}
+
+function glideOptions({ port, username, password, ca }: Address): GlideClientConfiguration {
+  return {
+    addresses: [{ host, port }],
+    requestTimeout: 2000,
+    ...(username === undefined || password === undefined
+      ? {}
+      : { credentials: { username, password } }),
+    ...(ca === undefined
+      ? {}
+      : {
+          useTLS: true,
+          advancedConfiguration: { tlsAdvancedConfiguration: { rootCertificates: ca } },
+        }),
+  };
+}
+
+async function open4(address: Address): Promise<Opened> {
+  const client = quiet(redis4.createClient(nodeRedisOptions(address)));
+  await client.connect();
+  return { client, close: () => client.disconnect() };
+}
+
+async function open5(address: Address, options: redis5.RedisClientOptions = {}): Promise<Opened> {
+  const client = quiet(redis5.createClient({ ...nodeRedisOptions(address), ...options }));
+  await client.connect();
+  return { client, close: () => client.destroy() };
+}
+
+async function open6(address: Address, options: redis6.RedisClientOptions = {}): Promise<Opened> {
+  const client = quiet(redis6.createClient({ ...nodeRedisOptions(address), ...options }));
+  await client.connect();
+  return { client, close: () => client.destroy() };
+}
+
+function opened<Client extends RedisClient & { disconnect(): void }>(client: Client): Opened {
+  return { client, close: () => client.disconnect() };
+}
+
+async function openGlide(
+  address: Address,
+  options: Partial<GlideClientConfiguration> = {},
+): Promise<Opened> {
+  const client = await GlideClient.createClient({ ...glideOptions(address), ...options });
+  return { client, close: () => client.close() };
+}
+
+/** One of each client, as most apps create it. */
+export const plain: readonly Way<Address>[] = [
+  { name: "redis 4", open: (address) => open4(address) },
+  { name: "redis 5", open: (address) => open5(address) },
+  { name: "redis 6", open: (address) => open6(address) },
+  {
+    name: "ioredis 5",
+    open: async (address) => opened(quiet(new Redis5(ioRedisOptions(address)))),
+  },
+  {
+    name: "ioredis 6",
+    open: async (address) => opened(quiet(new Redis6(ioRedisOptions(address)))),
+  },
+  { name: "iovalkey", open: async (address) => opened(quiet(new Valkey(ioRedisOptions(address)))) },
+  { name: "valkey-glide", open: (address) => openGlide(address) },
+];
+
+/** Every way to reach one server. */
+export const singles: readonly Way<Address>[] = [
+  ...plain,
+  { name: "redis 5 with RESP3", open: (address) => open5(address, { RESP: 3 }) },
+  {
+    name: "redis 6 with RESP2",
+    async open(address) {
+      const client = quiet(redis6.createClient({ ...nodeRedisOptions(address), RESP: 2 }));
+      await client.connect();
+      return { client, close: () => client.destroy() };
+    },
+  },
+  { name: "redis 6 with keyPrefix", keyPrefix, open: (address) => open6(address, { keyPrefix }) },
+  {
+    name: "redis 6 set to Buffers",
+    async open(address) {
+      const client = quiet(redis6.createClient(nodeRedisOptions(address)));
+      await client.connect();
+      const typed = client.withTypeMapping({ [redis6.RESP_TYPES.BLOB_STRING]: Buffer });
+      return { client: typed, close: () => client.destroy() };
+    },
+  },
+  {
+    name: "redis 5 pool",
+    async open(address) {
+      const client = quiet(redis5.createClientPool(nodeRedisOptions(address)));
+      await client.connect();
+      return { client, close: () => client.destroy() };
+    },
+  },
+  {
+    name: "redis 6 pool with keyPrefix",
+    keyPrefix,
+    async open(address) {
+      const client = quiet(redis6.createClientPool({ ...nodeRedisOptions(address), keyPrefix }));
+      await client.connect();
+      return { client, close: () => client.destroy() };
+    },
+  },
+  {
+    name: "ioredis 5 with keyPrefix and autopipelining",
+    keyPrefix,
+    open: async (address) =>
+      opened(
+        quiet(new Redis5({ ...ioRedisOptions(address), keyPrefix, enableAutoPipelining: true })),
+      ),
+  },
+  {
+    name: "ioredis 6 with keyPrefix, autopipelining, lazyConnect",
+    keyPrefix,
+    open: async (address) =>
+      opened(
+        quiet(
+          new Redis6({
+            ...ioRedisOptions(address),
+            keyPrefix,
+            enableAutoPipelining: true,
+            lazyConnect: true,
+          }),
+        ),
+      ),
+  },
+  {
+    name: "iovalkey with keyPrefix and autopipelining",
+    keyPrefix,
+    open: async (address) =>
+      opened(
+        quiet(new Valkey({ ...ioRedisOptions(address), keyPrefix, enableAutoPipelining: true })),
+      ),
+  },
+  {
+    name: "valkey-glide reading from replicas, with Buffers",
+    open: (address) => openGlide(address, { readFrom: "preferReplica", defaultDecoder: 0 }),
+  },
+];
+
+function ioCluster(addresses: readonly Address[]): { host: string; port: number }[] {
+  return addresses.map(({ port }) => ({ host, port }));
+}
+
+function rootNodes(addresses: readonly Address[]) {
+  return addresses.map((address) => nodeRedisOptions(address));
+}
+
+function glideCluster(addresses: readonly Address[]) {
+  return { addresses: ioCluster(addresses), requestTimeout: 2000 };
+}
+
+/** Every way to reach a cluster. */
+export const clusters: readonly Way<readonly Address[]>[] = [
+  {
+    name: "redis 4",
+    async open(addresses) {
+      const client = quiet(redis4.createCluster({ rootNodes: rootNodes(addresses) }));
+      await client.connect();
+      return { client, close: () => client.disconnect() };
+    },
+  },
+  {
+    name: "redis 4 with useReplicas",
+    async open(addresses) {
+      const options = { rootNodes: rootNodes(addresses), useReplicas: true };
+      const client = quiet(redis4.createCluster(options));
+      await client.connect();
+      return { client, close: () => client.disconnect() };
+    },
+  },
+  {
+    name: "redis 5 with useReplicas",
+    async open(addresses) {
+      const options = { rootNodes: rootNodes(addresses), useReplicas: true };
+      const client = quiet(redis5.createCluster(options));
+      await client.connect();
+      return { client, close: () => client.destroy() };
+    },
+  },
+  {
+    name: "redis 6",
+    async open(addresses) {
+      const client = quiet(redis6.createCluster({ rootNodes: rootNodes(addresses) }));
+      await client.connect();
+      return { client, close: () => client.destroy() };
+    },
+  },
+  {
+    name: "redis 6 with RESP2, keyPrefix, useReplicas, minimizeConnections",
+    keyPrefix,
+    async open(addresses) {
+      const client = quiet(
+        redis6.createCluster({
+          rootNodes: rootNodes(addresses),
+          RESP: 2,
+          keyPrefix,
+          useReplicas: true,
+          minimizeConnections: true,
+        }),
+      );
+      await client.connect();
+      return { client, close: () => client.destroy() };
+    },
+  },
+  {
+    name: "ioredis 5",
+    open: async (addresses) => opened(quiet(new Cluster5(ioCluster(addresses)))),
+  },
+  {
+    name: "ioredis 5 with scaleReads, keyPrefix and autopipelining",
+    keyPrefix,
+    open: async (addresses) =>
+      opened(
+        quiet(
+          new Cluster5(ioCluster(addresses), {
+            scaleReads: "slave",
+            keyPrefix,
+            enableAutoPipelining: true,
+          }),
+        ),
+      ),
+  },
+  {
+    name: "ioredis 6 with scaleReads, keyPrefix and autopipelining",
+    keyPrefix,
+    open: async (addresses) =>
+      opened(
+        quiet(
+          new Cluster6(ioCluster(addresses), {
+            scaleReads: "all",
+            redisOptions: { keyPrefix },
+            enableAutoPipelining: true,
+          }),
+        ),
+      ),
+  },
+  {
+    name: "ioredis 6",
+    open: async (addresses) => opened(quiet(new Cluster6(ioCluster(addresses)))),
+  },
+  {
+    name: "iovalkey with scaleReads and autopipelining",
+    open: async (addresses) =>
+      opened(
+        quiet(
+          new ValkeyCluster(ioCluster(addresses), {
+            scaleReads: "slave",
+            enableAutoPipelining: true,
+          }),
+        ),
+      ),
+  },
+  {
+    name: "valkey-glide reading from replicas",
+    async open(addresses) {
+      const options = { ...glideCluster(addresses), readFrom: "preferReplica" as const };
+      const client = await GlideClusterClient.createClient(options);
+      return { client, close: () => client.close() };
+    },
+  },
+];
+
+/** Every way to reach a primary through sentinels. */
+export const sentinels: readonly Way<Watched>[] = [
+  {
+    name: "redis 5 with replicaPoolSize",
+    async open({ name, sentinels }) {
+      const client = quiet(
+        redis5.createSentinel({
+          name,
+          sentinelRootNodes: ioCluster(sentinels),
+          replicaPoolSize: 2,
+        }),
+      );
+      await client.connect();
+      return { client, close: () => client.destroy() };
+    },
+  },
+  {
+    name: "redis 6",
+    async open({ name, sentinels }) {
+      const client = quiet(
+        redis6.createSentinel({ name, sentinelRootNodes: ioCluster(sentinels) }),
+      );
+      await client.connect();
+      return { client, close: () => client.destroy() };
+    },
+  },
+  {
+    name: "redis 6 with RESP2, keyPrefix and replicaPoolSize",
+    keyPrefix,
+    async open({ name, sentinels }) {
+      const client = quiet(
+        redis6.createSentinel({
+          name,
+          sentinelRootNodes: ioCluster(sentinels),
+          RESP: 2,
+          keyPrefix,
+          replicaPoolSize: 1,
+        }),
+      );
+      await client.connect();
+      return { client, close: () => client.destroy() };
+    },
+  },
+  {
+    name: "ioredis 5",
+    open: async ({ name, sentinels }) =>
+      opened(quiet(new Redis5({ name, sentinels: ioCluster(sentinels) }))),
+  },
+  {
+    name: "ioredis 6 with keyPrefix",
+    keyPrefix,
+    open: async ({ name, sentinels }) =>
+      opened(quiet(new Redis6({ name, sentinels: ioCluster(sentinels), keyPrefix }))),
+  },
+  {
+    name: "iovalkey",
+    open: async ({ name, sentinels }) =>
+      opened(quiet(new Valkey({ name, sentinels: ioCluster(sentinels) }))),
+  },
+];
