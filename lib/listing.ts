@@ -53,9 +53,9 @@ export class Listing {
     const seen = new Set<string>();
     const listed: ListedSession[] = [];
     for await (const keys of this.#batches()) {
-      const fresh = keys.filter((key) => !seen.has(key));
+      const fresh = new Set(keys.filter((key) => !seen.has(key)));
       for (const key of fresh) seen.add(key);
-      for (const row of await this.#read(fresh)) {
+      for (const row of await this.#read([...fresh])) {
         if (row === null) continue;
         const session = row.session as ListedSession;
         if (!Object.hasOwn(session, "id")) session.id = row.sid;
