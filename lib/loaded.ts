@@ -21,8 +21,8 @@ export interface Loaded {
   readonly inflated: boolean;
   /** The cookie's settings when loaded or last saved; `undefined` without a cookie. */
   cookie: CookieSettings | undefined;
-  /** `cookie.expires` as the object had it when it was handed out. */
-  readonly expires: unknown;
+  /** `cookie.expires` as the object had it when it was handed out or last saved. */
+  expires: unknown;
   /** Stored keys that the object cannot show, because a Session has a member of that name. */
   readonly hidden: Tree | undefined;
 }

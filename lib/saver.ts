@@ -5,7 +5,7 @@ import { type CookieSettings, settingsOf } from "./cookie.js";
 import { StoreError } from "./errors.js";
 import { type Lifetime, lifetime, refreshExpires } from "./expiry.js";
 import { shortSid } from "./keys.js";
-import { isRedated, type Loaded } from "./loaded.js";
+import { expiresOf, isRedated, type Loaded } from "./loaded.js";
 import type { MergeReport } from "./merge.js";
 import type { Settings } from "./options.js";
 import type { Records } from "./record.js";
@@ -71,13 +71,14 @@ export class Saver {
     const { sid, created, hidden } = loaded;
     const { records, settings } = this.#context;
     const redated = isRedated(loaded, session);
+    const expires = expiresOf(session);
     const life = lifetime(settings.rules, session, sid, created, Date.now(), !redated);
     const { cookie } = session as { cookie?: CookieSettings };
     const saved = cookie && settingsOf(cookie);
     const text = records.write(session, created, hidden);
     return this.#inTurn(sid, text, async (value, turn) => {
       const result = await this.#write(loaded, value, life, redated, turn);
-      if (result !== "GONE") loaded.cookie = saved;
+      if (result !== "GONE") Object.assign(loaded, { cookie: saved, expires });
       return result;
     });
   }
@@ -87,6 +88,7 @@ export class Saver {
     const { sid, created, hidden } = loaded;
     const { records, settings } = this.#context;
     const redated = isRedated(loaded, { cookie });
+    const expires = expiresOf({ cookie });
     const saved = cookie && settingsOf(cookie);
     const text = records.write({ cookie }, created, undefined);
     return this.#inTurn(sid, text, async (value, turn) => {
@@ -97,7 +99,7 @@ export class Saver {
       const life = lifetime(settings.rules, session, sid, created, Date.now(), !redated);
       const own = await records.write(session, created, hidden);
       const result = await this.#write(loaded, own, life, redated, turn);
-      if (result !== "GONE") loaded.cookie = saved;
+      if (result !== "GONE") Object.assign(loaded, { cookie: saved, expires });
       return result;
     });
   }
@@ -108,6 +110,11 @@ export class Saver {
       turn.latest = undefined;
       return this.#remove(sid);
     });
+  }
+
+  /** Waits for the saves of a session that are under way in this process. */
+  settled(sid: string): Promise<void> {
+    return this.#turns.take(sid, async () => {});
   }
 
   /** Renews a loaded session; `false` where there is none. */

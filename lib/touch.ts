@@ -51,20 +51,22 @@ export class Toucher {
       await saver.destroy(sid);
       return "EXPIRED";
     }
+    // Only when its first save is done it is known what there is to renew.
+    if (known !== undefined && known.expected === undefined) await saver.settled(sid);
     if (known !== undefined && mustStore(known, session)) {
       const result = await saver.saveCookie(known, cookieOf(session));
       return result === "GONE" ? "EXPIRED" : "OK";
     }
     const renewed =
       known?.expected === undefined
-        ? await this.#renewUnknown(sid, session)
+        ? await this.#renewUnknown(sid, session, known !== undefined)
         : await saver.renew(known, life);
     if (!renewed) renewals.forget(sid);
     return renewed ? "OK" : "EXPIRED";
   }
 
   /** Renews a session by an object that the store did not hand out. */
-  async #renewUnknown(sid: string, session: object): Promise<boolean> {
+  async #renewUnknown(sid: string, session: object, inUse: boolean): Promise<boolean> {
     const { port, settings, records, renewals, saver } = this.#context;
     const key = settings.prefix + sid;
     let created = Date.now();
@@ -74,7 +76,7 @@ export class Toucher {
       created = (await records.read(value, sid)).created ?? created;
     }
     const now = Date.now();
-    const life = lifetime(settings.rules, session, sid, created, now, false);
+    const life = lifetime(settings.rules, session, sid, created, now, inUse);
     if (life.exact <= now) {
       await saver.destroy(sid);
       return false;
