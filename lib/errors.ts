@@ -59,6 +59,11 @@ function replyWord(error: unknown): string | undefined {
   return /^([A-Z]{2,})(?: |$)/.exec(error.message)?.[1];
 }
 
+/** Whether an error of a client is an answer of Redis, and not the lack of one. */
+export function isReply(error: unknown): boolean {
+  return replyWord(error) !== undefined;
+}
+
 /** Whether Redis refused a script because it does not know it; nothing else proves that it did not run. */
 export function isNoScript(error: unknown): boolean {
   return error instanceof StoreError && replyWord(error.cause) === "NOSCRIPT";

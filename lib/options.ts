@@ -106,6 +106,14 @@ export interface RedisStoreOptions<Client extends RedisClient = RedisClient> {
   timeout?: number | undefined;
 
   /**
+   * What an app sees while Redis does not answer. `"error"`: requests fail. `"bypass"`:
+   * express-session is told by its events `disconnect` and `connect`, and serves requests without a
+   * session, `req.session` being undefined; only for apps that can do without.
+   * @default "error"
+   */
+  whenDown?: "error" | "bypass" | undefined;
+
+  /**
    * Keeps the text of the `max` sessions last used in memory and answers reads from there, for as
    * long as the server vouches for it (client tracking). A single server with the package redis 5
    * or 6. A session that was destroyed elsewhere is served until the announcement arrives; if the
@@ -134,6 +142,7 @@ export interface Settings {
   readonly disableTouch: boolean;
   readonly scanCount: number;
   readonly timeout: number;
+  readonly whenDown: "error" | "bypass";
   /** How many sessions are kept in memory; 0 for none. */
   readonly cached: number;
   readonly userOf: (session: Tree) => unknown;
@@ -152,6 +161,7 @@ const NAMES: ReadonlySet<string> = new Set<keyof RedisStoreOptions>([
   "disableTouch",
   "scanCount",
   "timeout",
+  "whenDown",
   "cache",
   "userId",
 ]);
@@ -195,6 +205,7 @@ export function resolveOptions(options: RedisStoreOptions): Settings {
     disableTouch: flag("disableTouch", options.disableTouch ?? false),
     scanCount: whole("scanCount", options.scanCount ?? 100, 1_000_000),
     timeout: whole("timeout", options.timeout ?? 2000, LONGEST_TIMER),
+    whenDown: whenDownOf(options.whenDown ?? "error"),
     cached: cacheOf(options.cache ?? false),
     userOf: userOf(options.userId ?? undefined),
   };
@@ -213,6 +224,11 @@ function userOf(userId: RedisStoreOptions["userId"]): Settings["userOf"] {
   }
   if (typeof userId !== "function") throw invalid("userId", "a function", userId);
   return userId as unknown as Settings["userOf"];
+}
+
+function whenDownOf(value: Settings["whenDown"]): Settings["whenDown"] {
+  if (value === "error" || value === "bypass") return value;
+  throw invalid("whenDown", '"error" or "bypass"', value);
 }
 
 function cacheOf(value: NonNullable<RedisStoreOptions["cache"]>): number {

@@ -49,6 +49,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   readonly #toucher: Toucher;
   readonly #listing: Listing;
   readonly #dated: boolean;
+  #isDown = false;
 
   /** @throws ERR_INVALID_OPTION for an option that is missing, unknown or out of range */
   constructor(options: RedisStoreOptions<Client>) {
@@ -63,7 +64,16 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     this.disableTTL = settings.disableTTL;
     this.disableTouch = settings.disableTouch;
     this.#dated = hasDeadline(settings.rules);
-    const port = createPort(options.client, settings.serializer.binary === true, settings.timeout);
+    const { serializer, timeout, whenDown } = settings;
+    if (whenDown === "bypass") {
+      // For a session() that is created while Redis is down already.
+      this.on("newListener", (event, listener) => {
+        if (event === "disconnect" && this.#isDown) process.nextTick(listener);
+      });
+    }
+    const port = createPort(options.client, serializer.binary === true, timeout, (isDown) =>
+      this.#tellHealth(isDown),
+    );
     this.#cache = cacheFor(port, settings);
     this.#port = this.#cache ?? port;
     this.#records = new Records(settings.serializer, this.#dated);
@@ -303,6 +313,14 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       Store["createSession"]
     >[0];
     return this.createSession(req, session as unknown as SessionData);
+  }
+
+  #tellHealth(isDown: boolean): void {
+    this.#isDown = isDown;
+    process.nextTick(() => {
+      this.emit(isDown ? "down" : "up");
+      if (this.#settings.whenDown === "bypass") this.emit(isDown ? "disconnect" : "connect");
+    });
   }
 
   /** Tells the app outside of the promise chain: what a listener throws is not an error of the store. */

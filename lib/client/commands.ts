@@ -2,6 +2,7 @@ import { isNoScript, StoreError } from "../errors.js";
 import { patternOf } from "../keys.js";
 import { READ_ON_PRIMARY, type Script } from "../scripts.js";
 import { Deadline } from "./deadline.js";
+import { Health } from "./health.js";
 import type { Port, Value } from "./port.js";
 import { type Page, scanAll } from "./scan.js";
 import type { Command, Primary, Transport } from "./transport.js";
@@ -12,15 +13,31 @@ export class Commands implements Port {
   readonly #binary: boolean;
   readonly #timeout: number;
   readonly #deadline: Deadline;
+  readonly #health: Health;
   /** What a key needs in front of it to be sent. */
   readonly #prefix: string;
 
-  /** @param timeout - how long one round trip may take, in ms */
-  constructor(transport: Transport, binary: boolean, timeout: number) {
+  /**
+   * @param timeout - how long one round trip may take, in ms
+   * @param onHealth - told when the server goes down and when it is up again
+   */
+  constructor(
+    transport: Transport,
+    binary: boolean,
+    timeout: number,
+    onHealth: (isDown: boolean) => void,
+  ) {
     this.#transport = transport;
     this.#binary = binary;
     this.#timeout = timeout;
-    this.#deadline = new Deadline(timeout);
+    this.#health = new Health({
+      timeout,
+      probe: () => this.#ping(),
+      confirm: transport.primaries !== undefined,
+      host: () => transport.host(),
+      onChange: onHealth,
+    });
+    this.#deadline = new Deadline(timeout, () => transport.host(), this.#health);
     this.#prefix = transport.addsPrefix ? "" : transport.keyPrefix;
   }
 
@@ -152,16 +169,28 @@ export class Commands implements Port {
     binary = false,
     key: string = command[1] as string,
   ): Promise<Reply> {
+    if (this.#health.isDown) return Promise.reject(this.#health.error(command[0] as string));
+    return this.#ask(command, key, binary);
+  }
+
+  async #ping(): Promise<void> {
+    const { primaries } = this.#transport;
+    if (primaries === undefined) await this.#ask(["PING"], "", false);
+    else
+      await Promise.any((await primaries()).map((one) => this.#bound(one.send(["PING"]), "PING")));
+  }
+
+  #ask<Reply>(command: Command, key: string, binary: boolean): Promise<Reply> {
     const transport = this.#transport;
     const name = command[0] as string;
-    if (transport.isReady()) {
+    if (transport.isReady() && !this.#health.isSilent) {
       return this.#bound(transport.send(command, key, binary, undefined) as Promise<Reply>, name);
     }
     const abort = new AbortController();
     const answer = transport.send(command, key, binary, abort.signal) as Promise<Reply>;
     return this.#deadline.bound(answer, name, (error) => {
       abort.abort();
-      const trouble = transport.trouble();
+      const trouble = transport.isReady() ? undefined : transport.trouble();
       return trouble === undefined
         ? error
         : new StoreError("ERR_UNAVAILABLE", `${error.message}: ${trouble}`);

@@ -1,9 +1,17 @@
 import { performance } from "node:perf_hooks";
-import { fromClient, StoreError } from "../errors.js";
+import { fromClient, isReply, StoreError } from "../errors.js";
 
 interface Waiting {
-  readonly until: number;
+  readonly asked: number;
   readonly expire: () => void;
+}
+
+/** Who learns what became of the questions; times on the monotonic clock. */
+export interface Observer {
+  /** The server has answered, if only with an error. */
+  answered(): void;
+  /** A question that was asked at `asked` has failed without an answer of the server. */
+  unanswered(asked: number): void;
 }
 
 /**
@@ -13,12 +21,19 @@ interface Waiting {
  */
 export class Deadline {
   readonly #timeout: number;
+  readonly #host: () => string;
+  readonly #observer: Observer | undefined;
   readonly #waiting = new Set<Waiting>();
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param timeout - in ms */
-  constructor(timeout: number) {
+  /**
+   * @param timeout - in ms
+   * @param host - who is asked, for messages
+   */
+  constructor(timeout: number, host: () => string, observer?: Observer) {
     this.#timeout = timeout;
+    this.#host = host;
+    this.#observer = observer;
   }
 
   /**
@@ -33,34 +48,43 @@ export class Deadline {
   ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const waiting: Waiting = {
-        until: performance.now() + this.#timeout,
+        asked: performance.now(),
         expire: () => reject(late(this.#timedOut(command))),
       };
       this.#waiting.add(waiting);
-      this.#timer ??= setTimeout(this.#expire, this.#timeout).unref();
+      this.#timer ??= setTimeout(this.#look, this.#timeout).unref();
       answer.then(
         (value) => {
           this.#waiting.delete(waiting);
+          this.#observer?.answered();
           resolve(value);
         },
         (error) => {
-          this.#waiting.delete(waiting);
+          const isOpen = this.#waiting.delete(waiting);
+          if (isReply(error)) this.#observer?.answered();
+          else if (isOpen) this.#observer?.unanswered(waiting.asked);
           reject(fromClient(error, command));
         },
       );
     });
   }
 
+  /** Answers that have come while this process was busy or stopped are read before anything expires. */
+  readonly #look = (): void => {
+    setImmediate(this.#expire);
+  };
+
   readonly #expire = (): void => {
     this.#timer = undefined;
     const now = performance.now();
     for (const waiting of this.#waiting) {
-      const left = waiting.until - now;
+      const left = waiting.asked + this.#timeout - now;
       if (left > 0) {
-        this.#timer = setTimeout(this.#expire, Math.ceil(left)).unref();
+        this.#timer = setTimeout(this.#look, Math.ceil(left)).unref();
         return;
       }
       this.#waiting.delete(waiting);
+      this.#observer?.unanswered(waiting.asked);
       waiting.expire();
     }
   };
@@ -68,7 +92,7 @@ export class Deadline {
   #timedOut(command: string): StoreError {
     return new StoreError(
       "ERR_TIMEOUT",
-      `Redis did not answer ${command} within ${this.#timeout} ms`,
+      `Redis at ${this.#host()} did not answer ${command} within ${this.#timeout} ms`,
     );
   }
 }

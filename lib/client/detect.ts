@@ -30,10 +30,16 @@ export type RedisClient =
  * The port for a client as the app made it. The only place that recognises clients.
  *
  * @param timeout - how long one round trip may take, in ms
+ * @param onHealth - told when the server goes down and when it is up again
  * @throws ERR_INVALID_OPTION for anything that is no client, or one that cannot be used
  */
-export function createPort(client: unknown, binary: boolean, timeout: number): Port {
-  return new Commands(transportOf(client), binary, timeout);
+export function createPort(
+  client: unknown,
+  binary: boolean,
+  timeout: number,
+  onHealth: (isDown: boolean) => void,
+): Port {
+  return new Commands(transportOf(client), binary, timeout, onHealth);
 }
 
 /**
@@ -49,7 +55,8 @@ export function trackerOf(
   if (!(transport instanceof NodeRedisClientTransport)) return undefined;
   const single = client as NodeRedisClient;
   if (!canTrack(single)) return undefined;
-  return (events) => new NodeRedisTracker(single, transport.keyPrefix, binary, timeout, events);
+  return (events) =>
+    new NodeRedisTracker(single, transport.keyPrefix, binary, timeout, transport.host(), events);
 }
 
 /** Everything by which clients are told apart; none is sure to be there. */

@@ -45,6 +45,15 @@ export class GlideTransport implements Transport {
     return true;
   }
 
+  host(): string {
+    if (this.primaries !== undefined) return "a primary of the cluster";
+    const { config } = this.#client as {
+      config?: { addresses?: { host: string; port?: number }[] };
+    };
+    const [first] = config?.addresses ?? [];
+    return first === undefined ? "the server" : `${first.host}:${first.port ?? 6379}`;
+  }
+
   trouble(): undefined {}
 
   send(command: Command, key: string, binary: boolean): Promise<unknown> {

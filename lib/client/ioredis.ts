@@ -26,6 +26,9 @@ interface Options {
   readonly enableOfflineQueue?: unknown;
   readonly host?: string;
   readonly port?: number;
+  readonly path?: string;
+  /** Of the primary, with sentinels. */
+  readonly name?: string;
 }
 
 type Sender = (this: IoRedisLike, ...args: Command) => Promise<unknown>;
@@ -65,6 +68,12 @@ export class IoRedisTransport implements Transport {
 
   isReady(): boolean {
     return this.#client.status === "ready";
+  }
+
+  host(): string {
+    if (this.primaries !== undefined) return "a primary of the cluster";
+    const { name, path, host, port } = this.#client.options as Options;
+    return name ? `the primary ${name}` : (path ?? `${host}:${port}`);
   }
 
   trouble(): string {

@@ -50,6 +50,12 @@ export interface NodeRedisSentinel {
   off(event: string, listener: () => void): unknown;
 }
 
+interface SocketOptions {
+  readonly host?: string;
+  readonly port?: number;
+  readonly path?: string;
+}
+
 /** The RESP type of a bulk string, by which node-redis 5 and 6 map replies to JavaScript types. */
 const BULK_STRING = 36;
 
@@ -111,6 +117,7 @@ abstract class NodeRedisTransport implements Transport {
   }
 
   abstract isReady(): boolean;
+  abstract host(): string;
 
   /** Whether the client takes commands, at once or when it gets its connection back. */
   protected canQueue(): boolean {
@@ -143,6 +150,11 @@ export class NodeRedisClientTransport extends NodeRedisTransport {
     return this.#client.isReady;
   }
 
+  host(): string {
+    const { socket } = (this.#client.options ?? {}) as { socket?: SocketOptions };
+    return socket?.path ?? `${socket?.host ?? "localhost"}:${socket?.port ?? 6379}`;
+  }
+
   readonly onSwitch = (listener: () => void) => listen(this.#client, "ready", listener);
 
   protected dispatch(command: Command, _key: string, options: object): Promise<unknown> {
@@ -161,6 +173,10 @@ export class NodeRedisPoolTransport extends NodeRedisTransport {
 
   isReady(): boolean {
     return false;
+  }
+
+  host(): string {
+    return "the server of the pool";
   }
 
   override trouble(): string | undefined {
@@ -188,6 +204,10 @@ export class NodeRedisClusterTransport extends NodeRedisTransport {
       if ((client as { isReady?: boolean } | undefined)?.isReady === false) return false;
     }
     return this.canQueue();
+  }
+
+  host(): string {
+    return "a primary of the cluster";
   }
 
   /** While it connects, it is open and knows no primary. */
@@ -223,6 +243,10 @@ export class NodeRedisSentinelTransport extends NodeRedisTransport {
 
   isReady(): boolean {
     return false;
+  }
+
+  host(): string {
+    return "the primary of the sentinels";
   }
 
   override trouble(): string | undefined {

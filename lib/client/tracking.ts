@@ -82,19 +82,21 @@ export class NodeRedisTracker implements Tracker {
    *
    * @param prefix - the key prefix of the client, which its raw commands do not apply
    * @param timeout - in ms
+   * @param host - for messages
    */
   constructor(
     client: NodeRedisClient,
     prefix: string,
     binary: boolean,
     timeout: number,
+    host: string,
     events: TrackingEvents,
   ) {
     this.#source = client as TrackableClient;
     this.#prefix = prefix;
     this.#options = binary ? AS_BYTES : AS_TEXT;
     this.#timeout = timeout;
-    this.#deadline = new Deadline(timeout);
+    this.#deadline = new Deadline(timeout, () => host);
     this.#events = events;
   }
 

@@ -24,6 +24,8 @@ export interface Transport {
   isReady(): boolean;
   /** Why nothing goes out and what to do about it, or `undefined` where the client sees no reason. */
   trouble(): string | undefined;
+  /** The server, for messages. */
+  host(): string;
   /** What the client puts in front of every key. */
   readonly keyPrefix: string;
   /** Whether raw commands get `keyPrefix` from the client. SCAN, which names no key, never does. */

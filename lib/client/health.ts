@@ -1,0 +1,102 @@
+import { performance } from "node:perf_hooks";
+import { StoreError } from "../errors.js";
+
+/** How often a server that is down is asked whether it answers again, in ms. */
+const PROBE_INTERVAL = 250;
+
+/** What the health of a server needs of the client, and whom it tells. */
+export interface HealthOptions {
+  /** For how long nothing may answer before the server counts as down, in ms. */
+  readonly timeout: number;
+  /** Asks the server, or all primaries of a cluster, for any answer. */
+  readonly probe: () => Promise<unknown>;
+  /**
+   * Whether silence proves nothing before a probe has failed too: in a cluster it may be that only
+   * the one dead shard was asked.
+   */
+  readonly confirm: boolean;
+  /** Host and port, for messages. */
+  readonly host: () => string;
+  /** Told of each change. */
+  readonly onChange: (isDown: boolean) => void;
+}
+
+/**
+ * Whether a server answers, judged by what comes back: a server that is frozen, or whose connection
+ * is half-open, never looks down to a client.
+ *
+ * It is down when something was asked and nothing at all has been answered for `timeout`; then it is
+ * probed until it answers anything, an error included. A shorter gap is waited out. A cluster is down
+ * when none of its primaries answers.
+ */
+export class Health {
+  readonly #options: HealthOptions;
+  /** Since when questions have remained without any answer. */
+  #silentSince: number | undefined;
+  #isDown = false;
+  #isConfirming = false;
+
+  constructor(options: HealthOptions) {
+    this.#options = options;
+  }
+
+  get isDown(): boolean {
+    return this.#isDown;
+  }
+
+  /** Whether something has failed without an answer, and nothing has been answered since. */
+  get isSilent(): boolean {
+    return this.#silentSince !== undefined;
+  }
+
+  /** The server has answered something. */
+  answered(): void {
+    this.#silentSince = undefined;
+    if (!this.#isDown) return;
+    this.#isDown = false;
+    this.#options.onChange(false);
+  }
+
+  /** A question that was asked at `asked` (monotonic, in ms) has failed without an answer. */
+  unanswered(asked: number): void {
+    this.#silentSince ??= asked;
+    if (this.#isDown || this.#isConfirming) return;
+    if (performance.now() - this.#silentSince < this.#options.timeout) return;
+    if (this.#options.confirm) this.#confirm();
+    else this.#goDown();
+  }
+
+  /** Why nothing is sent to a server that is down. */
+  error(command: string): StoreError {
+    const silence = Math.round(performance.now() - (this.#silentSince ?? performance.now()));
+    return new StoreError(
+      "ERR_UNAVAILABLE",
+      `${command} was not sent: Redis at ${this.#options.host()} has not answered for ${silence} ms`,
+    );
+  }
+
+  #confirm(): void {
+    this.#isConfirming = true;
+    const confirmed = (failed: boolean) => {
+      this.#isConfirming = false;
+      if (failed && this.#silentSince !== undefined) this.#goDown();
+    };
+    this.#options.probe().then(
+      () => confirmed(false),
+      () => confirmed(true),
+    );
+  }
+
+  #goDown(): void {
+    this.#isDown = true;
+    this.#options.onChange(true);
+    this.#probe();
+  }
+
+  #probe(): void {
+    const again = () => {
+      if (this.#isDown) setTimeout(() => this.#probe(), PROBE_INTERVAL).unref();
+    };
+    this.#options.probe().then(again, again);
+  }
+}
