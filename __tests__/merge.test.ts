@@ -422,6 +422,17 @@ describe("the report of a merge", () => {
     expect(report({}, { cart: {} }, { cart: { x: 1 } })).toEqual({ kept: [], overwritten: [] });
   });
 
+  test("looks into an object that replaced something else", () => {
+    expect(report({ cart: null }, { cart: { x: 1, y: 1 } }, { cart: { y: 2 } })).toEqual({
+      kept: ["/cart/x"],
+      overwritten: ["/cart/y"],
+    });
+    expect(report({ cart: null }, { cart: { x: 1 } }, { cart: 5 })).toEqual({
+      kept: [],
+      overwritten: ["/cart"],
+    });
+  });
+
   test("writes places as JSON Pointers", () => {
     expect(report({}, { "a/b": { "c~d": 1 } }, { x: 1 }).kept).toEqual(["/a~1b/c~0d"]);
   });

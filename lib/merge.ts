@@ -142,15 +142,14 @@ export function reportMerge(ancestor: Tree, current: Tree, mine: Tree, merged: T
     path: string,
     equal: Equal,
   ): void => {
-    const objects = [a, c].every(isObject) || (a === ABSENT && isObject(c));
-    if (objects && isObject(r)) {
-      const keys = new Set([...(isObject(a) ? Object.keys(a) : []), ...Object.keys(c as Tree)]);
+    if (isObject(c) && isObject(r)) {
+      const keys = new Set([...(isObject(a) ? Object.keys(a) : []), ...Object.keys(c)]);
       // An empty object has no place below it that could stand for it.
       if (keys.size === 0 && !isObject(m)) report.kept.push(path);
       for (const key of keys) {
         const below = equal === equalAtRoot && key === "cookie" ? equalInCookie : equalBelow;
         const old = isObject(a) ? at(a, key) : ABSENT;
-        const now = at(c as Tree, key);
+        const now = at(c, key);
         if (equal(old, now, key)) continue;
         const own = isObject(m) ? at(m, key) : ABSENT;
         const place = `${path}/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`;
