@@ -166,8 +166,10 @@ export function reportMerge(ancestor: Tree, current: Tree, mine: Tree, merged: T
 /** Neither an array nor an instance of a class: something that merges key by key. */
 function isObject(value: unknown): value is Tree {
   if (typeof value !== "object" || value === null) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
+  const prototype: object | null = Object.getPrototypeOf(value);
+  // Not compared with Object.prototype: a serializer may live in another realm, as v8.deserialize
+  // does under jest.
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 /** Whether both are objects and the second is a version of the first, not another one in its place. */
