@@ -327,12 +327,13 @@ export class Run {
       if (typeof (cookie as { serialize?: unknown }).serialize === "function") {
         // The setter of express-session's Cookie takes null for "until the browser closes".
         (cookie as { maxAge: number | null }).maxAge = edit.ms;
-      } else if (cookie.originalMaxAge !== edit.ms) {
-        // Nobody renews the date of a plain object: it must not pass within a run.
-        const ms = edit.ms === null ? null : 30 * 24 * 3600_000;
-        cookie.originalMaxAge = ms;
-        cookie.expires = ms === null ? null : new Date(Date.now() + ms);
+        return;
       }
+      // Nobody renews the date of a plain object: it must not pass within a run.
+      const ms = edit.ms === null ? null : 30 * 24 * 3600_000;
+      if (cookie.originalMaxAge === ms) return;
+      cookie.originalMaxAge = ms;
+      cookie.expires = ms === null ? null : new Date(Date.now() + ms);
       return;
     }
     const inflated = typeof session.touch === "function";

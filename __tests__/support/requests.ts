@@ -1,0 +1,77 @@
+import { RedisStore, type RedisStoreOptions } from "../../lib/index.js";
+import { type AppSession, connect, freshPrefix, rawOf, type TestClient } from "./store.js";
+
+/** The session as express-session hands it to a request, by `store.load`. */
+export function load(store: RedisStore, sid: string): Promise<AppSession> {
+  return new Promise((resolve, reject) => {
+    store.load(sid, (error: unknown, session?: unknown) => {
+      if (error) reject(error);
+      else if (session === undefined) reject(new Error(`${sid} is not there`));
+      else resolve(session as AppSession);
+    });
+  });
+}
+
+/** One session that two requests on two servers have loaded. */
+export interface Pair {
+  readonly sid: string;
+  readonly key: string;
+  readonly prefix: string;
+  /** A store on each server, with a connection of its own. */
+  readonly here: RedisStore;
+  readonly there: RedisStore;
+  /** The session in the hands of a request on each. */
+  readonly mine: AppSession;
+  readonly other: AppSession;
+  /** What `here` and `there` have emitted. */
+  readonly events: unknown[][];
+  saveMine(): Promise<string>;
+  saveOther(): Promise<string>;
+  /** What Redis holds, as JSON reads it; `null`: nothing. */
+  stored(): Promise<AppSession | null>;
+  pttl(): Promise<number>;
+  raw: ReturnType<typeof rawOf>;
+}
+
+let clients: Promise<TestClient[]> | undefined;
+
+/** Stores `data` and has two requests load it. */
+export async function pair(
+  data: object,
+  options: Omit<Partial<RedisStoreOptions>, "client"> = {},
+  cookie: object = { originalMaxAge: null, path: "/" },
+): Promise<Pair> {
+  clients ??= Promise.all([connect(), connect()]);
+  const [first, second] = (await clients) as [TestClient, TestClient];
+  const prefix = freshPrefix();
+  const here = new RedisStore({ prefix, ...options, client: first });
+  const there = new RedisStore({ prefix, ...options, client: second });
+  const events: unknown[][] = [];
+  for (const [name, store] of Object.entries({ here, there })) {
+    for (const event of ["merged", "discarded"]) {
+      store.on(event, (_sid: string, ...details: unknown[]) =>
+        events.push([name, event, ...details]),
+      );
+    }
+  }
+  const sid = "a-session-that-two-requests-share";
+  await here.set(sid, { cookie, ...data } as unknown as AppSession);
+  const [mine, other] = await Promise.all([load(here, sid), load(there, sid)]);
+  const raw = rawOf(first);
+  const key = prefix + sid;
+  return {
+    sid,
+    key,
+    prefix,
+    here,
+    there,
+    mine,
+    other,
+    events,
+    saveMine: () => here.set(sid, mine),
+    saveOther: () => there.set(sid, other),
+    stored: async () => JSON.parse((await raw.get(key)) ?? "null") as AppSession | null,
+    pttl: () => raw.pttl(key),
+    raw,
+  };
+}
