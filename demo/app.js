@@ -91,7 +91,11 @@ async function answer(req, res) {
 /** @param {unknown} value @param {number} length */
 const text = (value, length) => (typeof value === "string" ? value.trim().slice(0, length) : "");
 
-app.get("/session", answer);
+app.get("/session", (req, res) => {
+  // express-session sends no cookie for a session that has nothing in it.
+  content(req).counter ??= 0;
+  return answer(req, res);
+});
 
 app.post("/count", (req, res) => {
   const mine = content(req);

@@ -3,7 +3,8 @@ import { EventEmitter, once } from "node:events";
 import { fileURLToPath } from "node:url";
 
 const script = fileURLToPath(new URL("app.js", import.meta.url));
-const RESTART_AFTER = 10_000;
+/** Time to see a server dead, in ms. */
+const restartAfter = Number(process.env.DEMO_RESTART_AFTER ?? 10_000);
 
 /**
  * @typedef {object} Server
@@ -84,7 +85,7 @@ export class Servers extends EventEmitter {
         if (!this.#stopping) {
           server.restart = setTimeout(() => {
             this.#start(server).catch((error) => console.error(error.message));
-          }, RESTART_AFTER);
+          }, restartAfter);
         }
         this.emit("change");
         // A signal was somebody's wish, an exit before it listened is a fault.
