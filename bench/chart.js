@@ -1,0 +1,52 @@
+import * as vega from "vega";
+import { compile } from "vega-lite";
+
+/** Each colour in the light and in the dark scheme of the reader. */
+const COLOURS = [
+  { light: "#1f2328", dark: "#f0f6fc" },
+  { light: "#d0d7de", dark: "#3d444d" },
+  { light: "#0969da", dark: "#4493f8" },
+  { light: "#8250df", dark: "#ab7df8" },
+  { light: "#6e7781", dark: "#9198a1" },
+  { light: "#d1242f", dark: "#f85149" },
+];
+const [text, grid, ...series] = /** @type {[string, string, ...string[]]} */ (
+  COLOURS.map(({ light }) => light)
+);
+
+/** @type {import("vega-lite").Config} */
+const config = {
+  background: "transparent",
+  font: "system-ui, sans-serif",
+  axis: {
+    labelColor: text,
+    titleColor: text,
+    gridColor: grid,
+    domainColor: grid,
+    tickColor: grid,
+    labelLimit: 300,
+  },
+  header: { labelColor: text, titleColor: text },
+  legend: { labelColor: text, titleColor: text, labelLimit: 300 },
+  title: { color: text },
+  view: { stroke: null },
+  bar: { color: series[0] ?? text },
+  rule: { color: text },
+  range: { category: series },
+};
+
+/**
+ * An SVG that follows the colour scheme of the reader.
+ *
+ * @param {import("vega-lite").TopLevelSpec} spec
+ * @returns {Promise<string>}
+ */
+export async function draw(spec) {
+  const view = new vega.View(vega.parse(compile({ ...spec, config }).spec), { renderer: "none" });
+  const svg = await view.toSVG();
+  const rules = COLOURS.map(
+    ({ light, dark }) => `[fill="${light}"]{fill:${dark}}[stroke="${light}"]{stroke:${dark}}`,
+  );
+  const style = `<style>@media (prefers-color-scheme: dark){${rules.join("")}}</style>`;
+  return `${svg.replace(/<svg[^>]*>/, (tag) => tag + style)}\n`;
+}

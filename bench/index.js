@@ -1,0 +1,120 @@
+import { readFileSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { availableParallelism, cpus, loadavg } from "node:os";
+import { parseArgs } from "node:util";
+import { startRedis } from "../tools/redis-server.js";
+import { draw } from "./chart.js";
+import { connect } from "./contenders.js";
+import { store } from "./store.js";
+import { table } from "./table.js";
+import { writers } from "./writers.js";
+
+/**
+ * @typedef {object} Context what a section of the bench gets
+ * @property {string} url of a Redis server of its own
+ * @property {boolean} quick fewer rounds: a look, no result
+ * @property {(what: string, share: number) => void} progress
+ */
+
+/**
+ * @typedef {object} Chart
+ * @property {string} file
+ * @property {string} alt
+ * @property {import("vega-lite").TopLevelSpec} spec
+ */
+
+/**
+ * @typedef {object} Section
+ * @property {string} title
+ * @property {string} text how it was measured
+ * @property {string[]} head
+ * @property {string[][]} rows
+ * @property {Chart[]} charts
+ */
+
+/** @type {Record<string, (context: Context) => Promise<Section>>} */
+const sections = { store, writers };
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    only: { type: "string", default: Object.keys(sections).join(",") },
+  },
+});
+const chosen = options.only.split(",");
+for (const name of chosen) {
+  if (!(name in sections))
+    throw new Error(`--only ${name}: there are ${Object.keys(sections).join(", ")}`);
+}
+
+const begin = performance.now();
+let shown = 0;
+/** @type {Context["progress"]} */
+function progress(what, share) {
+  const now = performance.now();
+  if (now - shown < (process.stderr.isTTY ? 200 : 5000)) return;
+  shown = now;
+  const line = `${what}: ${Math.round(share * 100)} % (${Math.round((now - begin) / 1000)} s)`;
+  process.stderr.write(process.stderr.isTTY ? `\r${line}\x1b[K` : `${line}\n`);
+}
+
+/** @param {string} url */
+async function machine(url) {
+  const client = await connect(url);
+  const redis = /^(?:valkey|redis)_version:(\S+)/m.exec(await client.info("server"))?.[1];
+  await client.close();
+  const names = ["redis", "connect-redis", "express-session"];
+  const packages = names.map((name) => {
+    const manifest = new URL(`../node_modules/${name}/package.json`, import.meta.url);
+    return `${name} ${JSON.parse(readFileSync(manifest, "utf8")).version}`;
+  });
+  return `${availableParallelism()} cores (${cpus()[0]?.model.trim()}), load average at the start ${loadavg()[0]?.toFixed(1)}; Node ${process.versions.node}, Redis server ${redis}; ${packages.join(", ")}`;
+}
+
+const folder = new URL("./results/", import.meta.url);
+/** @type {string[]} */
+const report = [];
+const say = (/** @type {string} */ paragraph) => {
+  if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
+  console.log(`${paragraph}\n`);
+  report.push(paragraph);
+};
+
+say("# Benchmark");
+const server = await startRedis();
+try {
+  const about = await machine(server.url);
+  say(
+    `${about}.
+
+All contenders run in one process against one Redis server, side by side: in each round all of them in turn,
+in an order that alternates, the heap cleaned before each. Times jump with whatever else the machine does, so
+the result is the ratio within a round: its median over the rounds, and the smallest and the largest.
+A goal counts for the median.`,
+  );
+  for (const name of chosen) {
+    const run = /** @type {typeof store} */ (sections[name]);
+    const { title, text, head, rows, charts } = await run({
+      url: server.url,
+      quick: options.quick,
+      progress,
+    });
+    say(`## ${title}`);
+    say(text);
+    say(table(head, rows));
+    for (const { file, alt, spec } of charts) {
+      report.push(`![${alt}](results/${file})`);
+      if (options.quick) continue;
+      await mkdir(folder, { recursive: true });
+      await writeFile(new URL(file, folder), await draw(spec));
+    }
+  }
+} finally {
+  await server.stop();
+}
+if (!options.quick && chosen.length === Object.keys(sections).length) {
+  await writeFile(new URL("./RESULTS.md", import.meta.url), `${report.join("\n\n")}\n`);
+  console.log("Written to bench/RESULTS.md and bench/results/.");
+} else {
+  console.log("A part or a quick look: bench/RESULTS.md stays as it is.");
+}

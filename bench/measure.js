@@ -1,0 +1,107 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = /** @type {() => void} */ (runInNewContext("gc"));
+
+/** @typedef {(error?: unknown, result?: unknown) => void} Done */
+
+/**
+ * One kind of operation by one contender, in batches: `prepare` is not timed and returns the
+ * operation of which the batch then runs `size`.
+ *
+ * @typedef {object} Work
+ * @property {() => Promise<(index: number, done: Done) => void>} prepare
+ * @property {number} size operations in a batch
+ */
+
+/**
+ * Runs an operation `size` times, `concurrency` at a time. An operation may call back at once.
+ *
+ * @param {number} size
+ * @param {number} concurrency
+ * @param {(index: number, done: Done) => void} operation
+ * @returns {Promise<void>}
+ */
+export function drive(size, concurrency, operation) {
+  return new Promise((resolve, reject) => {
+    let started = 0;
+    let finished = 0;
+    let free = concurrency;
+    let starting = false;
+    /** @type {Done} */
+    const done = (error) => {
+      if (error) return reject(error);
+      free++;
+      if (++finished === size) resolve();
+      else start();
+    };
+    // A loop and not a recursion: ten thousand operations that call back at once must not fill the stack.
+    const start = () => {
+      if (starting) return;
+      starting = true;
+      while (free > 0 && started < size) {
+        free--;
+        operation(started++, done);
+      }
+      starting = false;
+    };
+    start();
+  });
+}
+
+/**
+ * How long one operation takes by the clock, in µs: `batches` batches, the heap cleaned before.
+ *
+ * @param {Work} work
+ * @param {{ batches: number, concurrency: number }} load
+ * @param {import("./commands.js").CommandCounter} [counter] counts what the operations send
+ */
+export async function time({ prepare, size }, { batches, concurrency }, counter) {
+  let spent = 0;
+  for (let batch = 0; batch < batches; batch++) {
+    const operation = await prepare();
+    await counter?.start();
+    collectGarbage();
+    const begin = performance.now();
+    await drive(size, concurrency, operation);
+    spent += performance.now() - begin;
+    await counter?.stop();
+  }
+  return (spent * 1000) / (batches * size);
+}
+
+/**
+ * @typedef {object} Spread
+ * @property {number} median
+ * @property {number} min
+ * @property {number} max
+ */
+
+/** @param {number[]} values @returns {Spread} */
+export function spread(values) {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = (sorted.length - 1) / 2;
+  const low = /** @type {number} */ (sorted[Math.floor(middle)]);
+  const high = /** @type {number} */ (sorted[Math.ceil(middle)]);
+  return {
+    median: (low + high) / 2,
+    min: /** @type {number} */ (sorted[0]),
+    max: /** @type {number} */ (sorted.at(-1)),
+  };
+}
+
+/**
+ * The contenders in the order of a round: each round starts with another one, and every other
+ * round goes backwards, so that none always follows the same one.
+ *
+ * @template T
+ * @param {readonly T[]} contenders
+ * @param {number} round
+ * @returns {T[]}
+ */
+export function alternate(contenders, round) {
+  const shift = round % contenders.length;
+  const order = [...contenders.slice(shift), ...contenders.slice(0, shift)];
+  return Math.floor(round / contenders.length) % 2 === 0 ? order : order.reverse();
+}
