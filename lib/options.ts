@@ -148,7 +148,8 @@ export interface Settings {
   readonly userOf: (session: Tree) => unknown;
 }
 
-const NAMES: ReadonlySet<string> = new Set<keyof RedisStoreOptions>([
+/** The names of all options. */
+export const OPTION_NAMES: ReadonlySet<string> = new Set<keyof RedisStoreOptions>([
   "client",
   "prefix",
   "ttl",
@@ -173,8 +174,8 @@ export function resolveOptions(options: RedisStoreOptions): Settings {
     throw new StoreError("ERR_INVALID_OPTION", message);
   }
   for (const name of Object.keys(options)) {
-    if (NAMES.has(name)) continue;
-    const message = `unknown option "${name}"; the options are ${[...NAMES].join(", ")}`;
+    if (OPTION_NAMES.has(name)) continue;
+    const message = `unknown option "${name}"; the options are ${[...OPTION_NAMES].join(", ")}`;
     throw new StoreError("ERR_INVALID_OPTION", message);
   }
   const ttl = ttlOf(options.ttl ?? 86_400);
