@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -19,9 +20,23 @@ function stop(code) {
 }
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => stop(0));
-// Nobody is told when npm or a test that started this process is killed.
+// Nobody is told when the process that started this one is killed.
 const parent = process.ppid;
-setInterval(() => process.ppid === parent || stop(0), 500).unref();
+const npm = npmPid();
+setInterval(() => {
+  try {
+    if (npm !== undefined) process.kill(npm, 0);
+    if (process.ppid === parent) return;
+  } catch {}
+  stop(0);
+}, 500).unref();
+
+/** npm starts a script by a shell, which is the parent here and survives npm. */
+function npmPid() {
+  if (process.env.npm_lifecycle_event !== "demo") return undefined;
+  const { stdout } = spawnSync("ps", ["-o", "ppid=", "-p", String(parent)], { encoding: "utf8" });
+  return Number.parseInt(stdout, 10) || undefined;
+}
 
 async function start() {
   const redis = await startRedis();
