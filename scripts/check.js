@@ -8,10 +8,11 @@ const script = (/** @type {string} */ name) => () => run("npm", ["run", "--silen
 const steps = [
   ["lock file", lockfile],
   ["format", script("check:format")],
+  // Before what follows: demo, bench and examples import the package by its name.
+  ["build", script("build")],
   ["lint", script("check:lint")],
   ["types of sources and tests", script("check:types")],
   ["unused code and dependencies", script("check:unused")],
-  ["build", script("build")],
   ["publint", script("check:publint")],
   ["are the types wrong", script("check:attw")],
   ["tarball in consumer apps", consumers],
