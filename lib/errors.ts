@@ -49,6 +49,8 @@ const REPLIES: Record<string, [StoreErrorCode, advice: string]> = {
   LOADING: ["ERR_UNAVAILABLE", "Redis is loading its data; try again"],
   MASTERDOWN: ["ERR_UNAVAILABLE", "the replica has lost its primary; try again"],
   CLUSTERDOWN: ["ERR_UNAVAILABLE", "the cluster does not serve this slot now; try again"],
+  MOVED: ["ERR_UNAVAILABLE", "the slot is being moved; try again"],
+  ASK: ["ERR_UNAVAILABLE", "the slot is being moved; try again"],
   TRYAGAIN: ["ERR_UNAVAILABLE", "the slot is being moved; try again"],
   BUSY: ["ERR_UNAVAILABLE", "Redis is busy with a script; try again"],
 };
@@ -67,6 +69,16 @@ export function isReply(error: unknown): boolean {
 /** Whether Redis refused a script because it does not know it; nothing else proves that it did not run. */
 export function isNoScript(error: unknown): boolean {
   return error instanceof StoreError && replyWord(error.cause) === "NOSCRIPT";
+}
+
+/**
+ * Whether Redis sent a command on to another server of the cluster, and the client did not follow
+ * that to the end. The command did not run.
+ */
+export function isRedirect(error: unknown): boolean {
+  if (!(error instanceof StoreError)) return false;
+  const word = replyWord(error.cause);
+  return word === "MOVED" || word === "ASK";
 }
 
 /**

@@ -1,12 +1,18 @@
+import { randomBytes } from "node:crypto";
+import { RedisStore } from "../../lib/index.js";
 import { type SentinelSet, startSentinels } from "../support/servers.js";
+import { until } from "../support/store.js";
 import { sentinels } from "./clients.js";
-import { conformance } from "./suite.js";
+import { expectNoReads, outlivesFailover } from "./replicas.js";
+import { conformance, OWN } from "./suite.js";
 
 let set: SentinelSet;
 beforeAll(async () => {
   set = await startSentinels();
 });
 afterAll(() => set?.stop());
+
+const newPrefix = () => `${OWN}${randomBytes(9).toString("base64url")}:`;
 
 describe.each(sentinels)("sentinels: $name", ({ open, keyPrefix = "" }) => {
   conformance("conforms", async () => ({
@@ -15,4 +21,31 @@ describe.each(sentinels)("sentinels: $name", ({ open, keyPrefix = "" }) => {
     command: async (_key, ...command) => (await set.primary()).command(...command),
     everywhere: async (...command) => (await set.primary()).command(...command),
   }));
+
+  test("reads on the primary alone", async () => {
+    const { client, close } = await open(set);
+    try {
+      const store = new RedisStore({ client, prefix: newPrefix() });
+      await expectNoReads(store, await set.replicas());
+    } finally {
+      await close();
+    }
+  });
 });
+
+test("all clients outlive the end of the primary", async () => {
+  const opened = await Promise.all(sentinels.map(({ open }) => open(set)));
+  try {
+    await outlivesFailover(
+      opened.map(({ client }) => new RedisStore({ client, prefix: newPrefix(), timeout: 1_000 })),
+      async () => {
+        const primary = await set.primary();
+        await until(async () => Number(await primary.command("WAIT", "2", "1000")) === 2);
+        primary.kill();
+        await until(async () => (await set.primary()) !== primary);
+      },
+    );
+  } finally {
+    await Promise.allSettled(opened.map(({ close }) => close()));
+  }
+}, 60_000);

@@ -278,7 +278,7 @@ export function conformance(name: string, open: () => Promise<Subject>): void {
         expect((await store.ids()).sort()).toEqual(sids);
         const all = (await store.all()) as (Data & { id: string })[];
         expect(all.map(({ id }) => id).sort()).toEqual(sids);
-        for (const { id, index } of all) expect(id).toBe(`sid-${index}`);
+        for (const { id, index } of all) expect(id).toBe(`sid-${String(index)}`);
 
         const seen = new Set<string>();
         for await (const { sid, session, expires } of store.sessions()) {

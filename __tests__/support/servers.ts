@@ -135,11 +135,16 @@ export async function startCluster(): Promise<Cluster> {
       await to.command("CLUSTER", "SETSLOT", name, "IMPORTING", await cluster.idOf(from));
       await from.command("CLUSTER", "SETSLOT", name, "MIGRATING", await cluster.idOf(to));
       const keys = (await from.command("CLUSTER", "GETKEYSINSLOT", name, "100000")) as string[];
-      for (const [index, key] of keys.entries()) {
-        if (index === keys.length >> 1) await half?.();
-        await from.command("MIGRATE", "127.0.0.1", String(to.port), key, "0", "5000");
-      }
-      if (keys.length === 0) await half?.();
+      const migrate = async (some: string[]) => {
+        for (let start = 0; start < some.length; start += 100) {
+          const where = ["127.0.0.1", String(to.port), "", "0", "5000", "KEYS"];
+          await from.command("MIGRATE", ...where, ...some.slice(start, start + 100));
+        }
+      };
+      const middle = keys.length >> 1;
+      await migrate(keys.slice(0, middle));
+      await half?.();
+      await migrate(keys.slice(middle));
       const id = await cluster.idOf(to);
       for (const node of [to, from, ...(await cluster.primaries())]) {
         await node.command("CLUSTER", "SETSLOT", name, "NODE", id);

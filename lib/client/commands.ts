@@ -1,11 +1,17 @@
-import { isNoScript, StoreError } from "../errors.js";
+import { performance } from "node:perf_hooks";
+import { setTimeout as delay } from "node:timers/promises";
+import { isNoScript, isRedirect, StoreError } from "../errors.js";
 import { patternOf } from "../keys.js";
 import { READ_ON_PRIMARY, type Script } from "../scripts.js";
 import { Deadline } from "./deadline.js";
 import { Health } from "./health.js";
+import { type Layout, layoutOf } from "./layout.js";
 import type { Port, Value } from "./port.js";
 import { type Page, scanAll } from "./scan.js";
 import type { Command, Primary, Transport } from "./transport.js";
+
+/** Before a command is sent again that was redirected too often, in ms. */
+const PAUSE = 20;
 
 /** The port over any client that can send raw commands. */
 export class Commands implements Port {
@@ -76,6 +82,7 @@ export class Commands implements Port {
     try {
       const batches = scanAll({
         primaries: primaries === undefined ? async () => [ONLY] : () => this.#bound(primaries()),
+        layout: (primary) => this.#layout(primary),
         page: (primary, cursor) => this.#page(primary, ["SCAN", cursor, ...options]),
         switches: () => switches,
         patience: this.#timeout,
@@ -155,6 +162,19 @@ export class Commands implements Port {
     }
   }
 
+  async #layout(primary: Primary): Promise<Layout | undefined> {
+    if (primary === ONLY) return undefined;
+    try {
+      return layoutOf(
+        String(await this.#bound(primary.send(["CLUSTER", "NODES"]), "CLUSTER NODES")),
+      );
+    } catch (error) {
+      // A user who may not ask can list all the same, if no slot moves.
+      if ((error as StoreError).code === "ERR_NO_PERMISSION") return undefined;
+      throw error;
+    }
+  }
+
   async #page(primary: Primary, command: string[]): Promise<Page> {
     const { readsReplicas } = this.#transport;
     let page: Page;
@@ -170,7 +190,22 @@ export class Commands implements Port {
     key: string = command[1] as string,
   ): Promise<Reply> {
     if (this.#health.isDown) return Promise.reject(this.#health.error(command[0] as string));
-    return this.#ask(command, key, binary);
+    return this.#transport.primaries === undefined
+      ? this.#ask(command, key, binary)
+      : this.#insist(command, key, binary);
+  }
+
+  /** Clients give up after some redirections; while a slot moves, that can be too early. */
+  async #insist<Reply>(command: Command, key: string, binary: boolean): Promise<Reply> {
+    const until = performance.now() + this.#timeout;
+    for (;;) {
+      try {
+        return await this.#ask(command, key, binary);
+      } catch (error) {
+        if (!isRedirect(error) || performance.now() >= until) throw error;
+        await delay(PAUSE);
+      }
+    }
   }
 
   async #ping(): Promise<void> {

@@ -5,13 +5,12 @@ import { type IoRedisClient, type IoRedisCluster, IoRedisTransport } from "./ior
 import {
   type NodeRedisClient,
   NodeRedisClientTransport,
-  type NodeRedisCluster,
-  NodeRedisClusterTransport,
   type NodeRedisPool,
   NodeRedisPoolTransport,
   type NodeRedisSentinel,
   NodeRedisSentinelTransport,
 } from "./node-redis.js";
+import { type NodeRedisCluster, NodeRedisClusterTransport } from "./node-redis-cluster.js";
 import type { Port } from "./port.js";
 import { canTrack, NodeRedisTracker, type Tracker, type TrackingEvents } from "./tracking.js";
 import type { Transport } from "./transport.js";

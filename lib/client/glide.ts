@@ -13,9 +13,11 @@ const AS_TEXT = { decoder: 1 };
 
 /** Its names for the errors that Redis has words of its own for. */
 const WORDS: Readonly<Record<string, string>> = {
+  Ask: "ASK",
   BusyLoadingError: "LOADING",
   ClusterDown: "CLUSTERDOWN",
   MasterDown: "MASTERDOWN",
+  Moved: "MOVED",
   NoScriptError: "NOSCRIPT",
   PermissionDenied: "NOPERM",
   ReadOnly: "READONLY",
@@ -27,6 +29,7 @@ export class GlideTransport implements Transport {
   readonly keyPrefix = "";
   readonly addsPrefix = false;
   readonly readsReplicas: boolean;
+  readonly isOrdered = false;
   // It refuses what exceeds `inflightRequestsLimit`, 1000 by default, which the app shares.
   readonly inFlight = 200;
   readonly primaries?: () => Promise<Primary[]>;

@@ -1,4 +1,4 @@
-import { type Command, Gate, type Primary, type Transport } from "./transport.js";
+import { type Command, Gate, type Transport } from "./transport.js";
 
 /** What the store uses of a node-redis client, version 4, 5 or 6: `createClient()`. */
 export interface NodeRedisClient {
@@ -16,24 +16,6 @@ export interface NodeRedisPool {
   readonly isClosing: boolean;
   readonly totalClients: number;
   sendCommand(command: Command, options?: object): Promise<unknown>;
-}
-
-/** What the store uses of a node-redis cluster, version 4, 5 or 6: `createCluster()`. */
-export interface NodeRedisCluster {
-  readonly isOpen: boolean;
-  readonly masters: NodeRedisNode[];
-  nodeClient(node: never): unknown;
-  sendCommand(
-    firstKey: string | undefined,
-    isReadonly: boolean | undefined,
-    command: Command,
-    options?: object,
-  ): Promise<unknown>;
-}
-
-interface NodeRedisNode {
-  readonly address: string;
-  readonly client?: unknown;
 }
 
 /** What the store uses of a node-redis sentinel, version 5 or 6: `createSentinel()`. */
@@ -68,10 +50,14 @@ const BULK_STRING = 36;
 export const AS_TEXT = { typeMapping: {}, returnBuffers: false, timeout: undefined };
 export const AS_BYTES = { ...AS_TEXT, typeMapping: { [BULK_STRING]: Buffer }, returnBuffers: true };
 
+/**
+ * Versions 5 and 6 drop a command that waits in their queue when its signal aborts. Version 4 must
+ * not get one: it counts such a command twice if it was sent already, and crashes at the next
+ * disconnect.
+ */
 function optionsOf(binary: boolean, signal: AbortSignal | undefined): object {
   const options = binary ? AS_BYTES : AS_TEXT;
-  // Versions 5 and 6 call it abortSignal, version 4 signal.
-  return signal === undefined ? options : { ...options, abortSignal: signal, signal };
+  return signal === undefined ? options : { ...options, abortSignal: signal };
 }
 
 /** The key prefix of version 6; its raw commands do not apply it. */
@@ -86,11 +72,12 @@ function keyPrefixOf(client: object): string {
 const LOST = "the Redis client has lost its connection, or does not get one";
 const NOT_CONNECTED = "the Redis client is not connected; call and await client.connect()";
 
-/** node-redis: what its topologies have in common. */
-abstract class NodeRedisTransport implements Transport {
+/** node-redis: what its topologies have in common. The cluster has a file of its own. */
+export abstract class NodeRedisTransport implements Transport {
   readonly keyPrefix: string;
   readonly addsPrefix = false;
   readonly readsReplicas = false;
+  readonly isOrdered: boolean = false;
   readonly inFlight = 1000;
   // A client that was not connected yet cannot be told from a closed one.
   readonly #gate = new Gate(() => this.canQueue());
@@ -139,6 +126,7 @@ abstract class NodeRedisTransport implements Transport {
 
 /** One client. */
 export class NodeRedisClientTransport extends NodeRedisTransport {
+  override readonly isOrdered = true;
   readonly #client: NodeRedisClient;
 
   constructor(client: NodeRedisClient) {
@@ -156,6 +144,15 @@ export class NodeRedisClientTransport extends NodeRedisTransport {
   }
 
   readonly onSwitch = (listener: () => void) => listen(this.#client, "ready", listener);
+
+  /** Commands wait here and not in the client's queue, unless the app wants them to fail at once. */
+  protected override canQueue(): boolean {
+    const { isOpen, isReady, options } = this.#client;
+    return (
+      isReady ||
+      (isOpen && Boolean((options as { disableOfflineQueue?: boolean })?.disableOfflineQueue))
+    );
+  }
 
   protected dispatch(command: Command, _key: string, options: object): Promise<unknown> {
     return this.#client.sendCommand(command, options);
@@ -185,50 +182,6 @@ export class NodeRedisPoolTransport extends NodeRedisTransport {
 
   protected dispatch(command: Command, _key: string, options: object): Promise<unknown> {
     return this.#pool.sendCommand(command, options);
-  }
-}
-
-/** A cluster. */
-export class NodeRedisClusterTransport extends NodeRedisTransport {
-  readonly #cluster: NodeRedisCluster;
-
-  constructor(cluster: NodeRedisCluster) {
-    super(cluster);
-    this.#cluster = cluster;
-  }
-
-  /** Commands for a primary without a connection would wait in its queue, and go out late. */
-  isReady(): boolean {
-    const { masters } = this.#cluster;
-    for (const { client } of masters) {
-      if ((client as { isReady?: boolean } | undefined)?.isReady === false) return false;
-    }
-    return this.canQueue();
-  }
-
-  host(): string {
-    return "a primary of the cluster";
-  }
-
-  /** While it connects, it is open and knows no primary. */
-  protected override canQueue(): boolean {
-    return this.#cluster.isOpen && this.#cluster.masters.length > 0;
-  }
-
-  readonly primaries = async (): Promise<Primary[]> => {
-    const cluster = this.#cluster;
-    return cluster.masters.map((master) => ({
-      address: master.address,
-      send: async (command) => {
-        const client = (await cluster.nodeClient(master as never)) as NodeRedisClient;
-        return client.sendCommand(command, AS_TEXT);
-      },
-    }));
-  };
-
-  protected dispatch(command: Command, key: string, options: object): Promise<unknown> {
-    // What is not read-only goes to the primary, whatever `useReplicas` says.
-    return this.#cluster.sendCommand(key, false, command, options);
   }
 }
 

@@ -1,6 +1,7 @@
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import type { StoreError } from "../errors.js";
+import { type Layout, mayHaveGained } from "./layout.js";
 import type { Primary } from "./transport.js";
 
 /** A page of SCAN: the cursor of the next one and keys. */
@@ -10,7 +11,9 @@ export type Page = [cursor: string, keys: string[]];
 export interface ScanSource {
   /** The servers that hold keys, as of now. */
   primaries(): Promise<Primary[]>;
-  /** One page of one of them. */
+  /** The slots of one of them, or `undefined` where none ever move. */
+  layout(primary: Primary): Promise<Layout | undefined>;
+  /** One page of the keys of one of them. */
   page(primary: Primary, cursor: string): Promise<Page>;
   /** How often a connection has come to lead to another server. */
   switches(): number;
@@ -21,13 +24,24 @@ export interface ScanSource {
 /** Before a server that failed is asked again, in ms. */
 const PAUSE = 50;
 
+/** How often one primary is scanned because slots move to it; a move may also be left half done. */
+const MOST_SCANS = 3;
+
+/** A primary that was scanned to the end. */
+interface Scanned {
+  /** Its slots before that. */
+  readonly layout: Layout | undefined;
+  readonly times: number;
+}
+
 /**
- * The keys of all primaries, which are scanned in parallel, one page ahead of the reader. A primary
- * that fails is replaced by the one that took over its slots, or scanned again from the start: a key
- * may come twice.
+ * The keys of all primaries, which are scanned in parallel, one page ahead of the reader.
+ *
+ * A primary that fails is replaced by the one that took over its slots, or scanned again; so is one
+ * that got slots meanwhile, since it may have got keys behind the cursor. So a key may come twice.
  */
 export async function* scanAll(source: ScanSource): AsyncGenerator<string[]> {
-  const done = new Set<string>();
+  const scanned = new Map<string, Scanned>();
   let failure: unknown;
   let failing: number | undefined;
 
@@ -37,7 +51,7 @@ export async function* scanAll(source: ScanSource): AsyncGenerator<string[]> {
     failing ??= performance.now();
   };
 
-  async function* walk(primary: Primary): AsyncGenerator<string[]> {
+  async function* walk(primary: Primary, layout: Layout | undefined): AsyncGenerator<string[]> {
     try {
       for (let cursor = "0", switches = source.switches(); ; ) {
         const [next, keys] = await source.page(primary, cursor);
@@ -49,7 +63,8 @@ export async function* scanAll(source: ScanSource): AsyncGenerator<string[]> {
         cursor = isOther ? "0" : next;
         if (cursor === "0" && !isOther) break;
       }
-      done.add(primary.address);
+      const times = (scanned.get(primary.address)?.times ?? 0) + 1;
+      scanned.set(primary.address, { layout, times });
     } catch (error) {
       failed(error);
     }
@@ -57,10 +72,16 @@ export async function* scanAll(source: ScanSource): AsyncGenerator<string[]> {
 
   for (;;) {
     try {
-      const primaries = await source.primaries();
-      const left = primaries.filter(({ address }) => !done.has(address));
-      if (left.length === 0) return;
-      yield* merged(left.map(walk));
+      const walks: AsyncGenerator<string[]>[] = [];
+      await Promise.all(
+        (await source.primaries()).map(async (primary) => {
+          const before = scanned.get(primary.address);
+          const layout = await source.layout(primary);
+          if (before === undefined || isDue(before, layout)) walks.push(walk(primary, layout));
+        }),
+      );
+      if (walks.length === 0) return;
+      yield* merged(walks);
     } catch (error) {
       failed(error);
     }
@@ -68,6 +89,11 @@ export async function* scanAll(source: ScanSource): AsyncGenerator<string[]> {
     if (performance.now() - failing >= source.patience) throw failure;
     await delay(PAUSE);
   }
+}
+
+function isDue({ layout: before, times }: Scanned, now: Layout | undefined): boolean {
+  if (before === undefined || now === undefined) return false;
+  return times < MOST_SCANS && mayHaveGained(before, now);
 }
 
 /** Whether another attempt, or another server, may succeed. */
