@@ -1,13 +1,13 @@
 import * as vega from "vega";
 import { compile } from "vega-lite";
 
-/** Each colour in the light and in the dark scheme of the reader. */
+/** Text, lines of the grid, one for each series, and red for a goal: in the light and in the dark scheme. */
 const COLOURS = [
   { light: "#1f2328", dark: "#f0f6fc" },
   { light: "#d0d7de", dark: "#3d444d" },
+  { light: "#6e7781", dark: "#9198a1" },
   { light: "#0969da", dark: "#4493f8" },
   { light: "#8250df", dark: "#ab7df8" },
-  { light: "#6e7781", dark: "#9198a1" },
   { light: "#d1242f", dark: "#f85149" },
 ];
 const [text, grid, ...series] = /** @type {[string, string, ...string[]]} */ (
@@ -28,9 +28,9 @@ const config = {
   },
   header: { labelColor: text, titleColor: text },
   legend: { labelColor: text, titleColor: text, labelLimit: 300 },
-  title: { color: text },
+  title: { color: text, subtitleColor: text },
   view: { stroke: null },
-  bar: { color: series[0] ?? text },
+  bar: { color: series[1] ?? text },
   rule: { color: text },
   range: { category: series },
 };

@@ -10,7 +10,6 @@ export class CommandCounter {
   /** @type {Map<string, number>} */
   #before = new Map();
   sent = 0;
-  scripts = 0;
 
   /** @param {{ info(section: string): Promise<unknown> }} admin a client of the bench's own */
   constructor(admin) {
@@ -30,7 +29,6 @@ export class CommandCounter {
     let all = 0;
     for (const name of after.keys()) if (name !== "info") all += calls(name);
     this.sent += all - inside;
-    this.scripts += scripts;
   }
 
   async #calls() {
