@@ -23,7 +23,7 @@ const collectGarbage = /** @type {() => void} */ (runInNewContext("gc"));
  * @param {(index: number, done: Done) => void} operation
  * @returns {Promise<void>}
  */
-export function drive(size, concurrency, operation) {
+function drive(size, concurrency, operation) {
   return new Promise((resolve, reject) => {
     let started = 0;
     let finished = 0;
