@@ -194,7 +194,7 @@ describe("who did what to which object", () => {
   });
 
   const users = {
-    userId: (session: object) => (session as { user?: { id?: string } }).user?.id,
+    userId: (session: object) => (session as { user?: { id: unknown } }).user?.id?.toString(),
   };
   test.each([
     ["passport", {}, { passport: { user: "u1" } }, { passport: { user: "u2" } }],

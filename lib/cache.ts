@@ -1,6 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { LRUCache } from "lru-cache";
-import type { Port, Value } from "./client/port.js";
+import type { KeyType, Port, Value } from "./client/port.js";
 import type { Tracker, TrackingEvents } from "./client/tracking.js";
 import type { Script } from "./scripts.js";
 
@@ -52,6 +52,10 @@ export class CachingPort implements Port {
     this.#tracker.close();
   }
 
+  get isOrdered(): boolean {
+    return this.#port.isOrdered;
+  }
+
   async get(key: string): Promise<Value | null> {
     if (!this.#tracker.isCoherent()) return this.#port.get(key);
     const read = Symbol();
@@ -87,8 +91,12 @@ export class CachingPort implements Port {
     return this.#writing([key], this.#port.run(script, key, args));
   }
 
-  scan(prefix: string, count: number): AsyncIterable<string[]> {
-    return this.#port.scan(prefix, count);
+  runOn(script: Script, keys: string[], args: string[]): Promise<unknown> {
+    return this.#port.runOn(script, keys, args);
+  }
+
+  scan(prefix: string, count: number, type?: KeyType): AsyncIterable<string[]> {
+    return this.#port.scan(prefix, count, type);
   }
 
   getMany(keys: string[]): Promise<(Value | null)[]> {

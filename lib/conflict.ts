@@ -12,6 +12,8 @@ export interface Resolution {
   /** The text to write; `undefined`: what is there holds everything already. */
   readonly value: Value | undefined;
   readonly life: Lifetime;
+  /** The session that is there then. */
+  readonly session: Tree;
   readonly report: MergeReport;
 }
 
@@ -54,7 +56,7 @@ export class Conflicts {
     const isThere =
       sameSession(session, current.session) && !(loaded.undated && current.created === undefined);
     const value = isThere ? undefined : await this.#records.write(session, created, current.hidden);
-    return { value, life, report };
+    return { value, life, session, report };
   }
 }
 

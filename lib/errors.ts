@@ -10,6 +10,8 @@ export type StoreErrorCode =
   | "ERR_CORRUPT_SESSION"
   /** Other processes kept changing the session for longer than `timeout`. */
   | "ERR_CONFLICT"
+  /** The user has as many sessions as `maxSessionsPerUser` allows; the session was not stored. */
+  | "ERR_TOO_MANY_SESSIONS"
   /** Redis did not answer within `timeout`. A write may or may not have happened. */
   | "ERR_TIMEOUT"
   /** There is no usable connection to Redis, or Redis is loading or has no primary. */
@@ -55,10 +57,14 @@ const REPLIES: Record<string, [StoreErrorCode, advice: string]> = {
   BUSY: ["ERR_UNAVAILABLE", "Redis is busy with a script; try again"],
 };
 
+/** How a server older than Redis 7 reports what a command inside of a script was refused with. */
+const IN_SCRIPT = /^ERR Error running script .*?: -?([A-Z]{2,}) /s;
+
 /** An error reply of Redis starts with a word in capitals; an error of the client or a socket does not. */
 function replyWord(error: unknown): string | undefined {
   if (!(error instanceof Error) || "syscall" in error) return undefined;
-  return /^([A-Z]{2,})(?: |$)/.exec(error.message)?.[1];
+  const { message } = error;
+  return (IN_SCRIPT.exec(message) ?? /^([A-Z]{2,})(?: |$)/.exec(message))?.[1];
 }
 
 /** Whether an error of a client is an answer of Redis, and not the lack of one. */
@@ -86,14 +92,15 @@ export function isRedirect(error: unknown): boolean {
  * as it is: express-session takes the code `ENOENT` for a missing session and replaces the cookie.
  *
  * @param command - the name of the Redis command that failed
+ * @param where - of what server, and after how long
  */
-export function fromClient(error: unknown, command: string): StoreError {
+export function fromClient(error: unknown, command: string, where: string): StoreError {
   const text = error instanceof Error ? error.message : String(error);
   const word = replyWord(error);
   if (word === undefined) {
     return new StoreError(
       "ERR_UNAVAILABLE",
-      `no answer to ${command}: ${text || "connection lost"}`,
+      `no answer to ${command} from ${where}: ${text || "connection lost"}`,
       error,
     );
   }

@@ -17,6 +17,8 @@ export interface Loaded {
   readonly created: number;
   /** Whether a creation time is needed and not stored yet. */
   undated: boolean;
+  /** Whose session it was when loaded or last saved, where sessions are indexed by user. */
+  user: string | undefined;
   /** Whether the object is what `createSession` makes, or plain as `get` returns it. */
   readonly inflated: boolean;
   /** The cookie's settings when loaded or last saved; `undefined` without a cookie. */

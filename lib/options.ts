@@ -123,11 +123,35 @@ export interface RedisStoreOptions<Client extends RedisClient = RedisClient> {
   cache?: false | { max: number } | undefined;
 
   /**
-   * Names the user of a session, or `undefined` for none. A write that started before the session
-   * changed its user is discarded.
-   * @default session.passport?.user
+   * Names the user of a session by any text but the empty one, or `undefined` for none. Turns on the
+   * index of each user's sessions, and needs scripting and a prefix. A write that started before the
+   * session changed its user is discarded.
+   * @default none; only for discarding such writes, session.passport?.user
    */
   userId?: ((session: SessionData) => string | undefined) | undefined;
+
+  /**
+   * How many sessions a user may have at a time, at most a million; needs `userId`.
+   * @default none
+   */
+  maxSessionsPerUser?: number | undefined;
+
+  /**
+   * What happens when a user gets one session more than `maxSessionsPerUser`. `"evict-oldest"` ends
+   * the one that was not active for longest; `"reject"` refuses to store the new one with
+   * ERR_TOO_MANY_SESSIONS, and has to ask Redis before each login.
+   * @default "evict-oldest"
+   */
+  onLimit?: "evict-oldest" | "reject" | undefined;
+}
+
+/** What is indexed by user, and how many sessions a user may have. */
+export interface UserSettings {
+  readonly userId: (session: Tree) => unknown;
+  /** 0: as many as they like. */
+  readonly limit: number;
+  /** Whether a session that is too many is refused, instead of the oldest ended. */
+  readonly rejects: boolean;
 }
 
 /** The options once they are checked, in the units that the store computes in. */
@@ -146,6 +170,8 @@ export interface Settings {
   /** How many sessions are kept in memory; 0 for none. */
   readonly cached: number;
   readonly userOf: (session: Tree) => unknown;
+  /** `undefined`: sessions are not indexed by user. */
+  readonly users: UserSettings | undefined;
 }
 
 /** The names of all options. */
@@ -165,6 +191,8 @@ export const OPTION_NAMES: ReadonlySet<string> = new Set<keyof RedisStoreOptions
   "whenDown",
   "cache",
   "userId",
+  "maxSessionsPerUser",
+  "onLimit",
 ]);
 
 /** Checks the options and fills in the defaults; `null` and `undefined` mean the default. */
@@ -209,6 +237,7 @@ export function resolveOptions(options: RedisStoreOptions): Settings {
     whenDown: whenDownOf(options.whenDown ?? "error"),
     cached: cacheOf(options.cache ?? false),
     userOf: userOf(options.userId ?? undefined),
+    users: usersOf(options),
   };
 }
 
@@ -230,6 +259,31 @@ function userOf(userId: RedisStoreOptions["userId"]): Settings["userOf"] {
 function whenDownOf(value: Settings["whenDown"]): Settings["whenDown"] {
   if (value === "error" || value === "bypass") return value;
   throw invalid("whenDown", '"error" or "bypass"', value);
+}
+
+function usersOf(options: RedisStoreOptions): UserSettings | undefined {
+  const { userId, prefix, maxSessionsPerUser, onLimit } = options;
+  const needs = (name: string, other: string) =>
+    new StoreError("ERR_INVALID_OPTION", `the option "${name}" needs the option "${other}"`);
+  const hasLimit = maxSessionsPerUser !== undefined && maxSessionsPerUser !== null;
+  const limit = hasLimit ? whole("maxSessionsPerUser", maxSessionsPerUser, 1_000_000) : 0;
+  const rule = onLimit ?? "evict-oldest";
+  if (rule !== "evict-oldest" && rule !== "reject") {
+    throw invalid("onLimit", '"evict-oldest" or "reject"', rule);
+  }
+  if (!hasLimit && (onLimit ?? undefined) !== undefined) {
+    throw needs("onLimit", "maxSessionsPerUser");
+  }
+  if ((userId ?? undefined) === undefined) {
+    if (hasLimit) throw needs("maxSessionsPerUser", "userId");
+    return undefined;
+  }
+  if (prefix === "") {
+    const message =
+      'the option "userId" needs a prefix that is not empty: with the empty one every key counts as a session, and the index has no place beside them';
+    throw new StoreError("ERR_INVALID_OPTION", message);
+  }
+  return { userId: userId as unknown as UserSettings["userId"], limit, rejects: rule === "reject" };
 }
 
 function cacheOf(value: NonNullable<RedisStoreOptions["cache"]>): number {

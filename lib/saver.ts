@@ -6,12 +6,14 @@ import { StoreError } from "./errors.js";
 import { type Lifetime, lifetime, refreshExpires } from "./expiry.js";
 import { shortSid } from "./keys.js";
 import { expiresOf, isRedated, type Loaded } from "./loaded.js";
+import type { Membership } from "./membership.js";
 import type { MergeReport } from "./merge.js";
 import type { Settings } from "./options.js";
 import type { Records } from "./record.js";
 import type { Renewals } from "./renewals.js";
 import { COMPARE_AND_RENEW, COMPARE_AND_SET } from "./scripts.js";
 import { type Turn, Turns } from "./turns.js";
+import type { UserIndex } from "./user-index.js";
 import { type Inflate, Versions } from "./version.js";
 
 /**
@@ -35,6 +37,8 @@ export interface SaverContext {
   readonly settings: Settings;
   readonly records: Records;
   readonly renewals: Renewals;
+  /** Told of everything that is written, renewed or removed. */
+  readonly index: UserIndex | undefined;
   readonly inflate: Inflate;
   onMerged(sid: string, report: MergeReport): void;
   onDiscarded(sid: string, reason: DiscardReason): void;
@@ -59,25 +63,31 @@ export class Saver {
 
   /** Writes an object that the store does not know, whatever Redis holds. */
   async create(sid: string, session: object): Promise<SaveResult> {
-    const { records, settings } = this.#context;
+    const { records, settings, index } = this.#context;
     const now = Date.now();
     const life = lifetime(settings.rules, session, sid, now, now, false);
+    const user = index?.userOf(session);
     const text = records.write(session, now, undefined);
-    return this.#inTurn(sid, text, (value, turn) => this.#set(sid, value, life, turn));
+    const writer = { sid, loaded: undefined, user: () => user };
+    return this.#inTurn(writer, text, (value, turn, entry) =>
+      this.#set(sid, value, life, turn, entry),
+    );
   }
 
   /** Saves an object that the store handed out, or is about to save for the first time. */
   async save(loaded: Loaded, session: object): Promise<SaveResult> {
     const { sid, created, hidden } = loaded;
-    const { records, settings } = this.#context;
+    const { records, settings, index } = this.#context;
     const redated = isRedated(loaded, session);
     const expires = expiresOf(session);
     const life = lifetime(settings.rules, session, sid, created, Date.now(), !redated);
     const { cookie } = session as { cookie?: CookieSettings };
     const saved = cookie && settingsOf(cookie);
+    const user = index?.userOf(session);
     const text = records.write(session, created, hidden);
-    return this.#inTurn(sid, text, async (value, turn) => {
-      const result = await this.#write(loaded, value, life, redated, turn);
+    const writer = { sid, loaded, user: () => user };
+    return this.#inTurn(writer, text, async (value, turn, entry) => {
+      const result = await this.#write(loaded, value, life, redated, turn, entry);
       if (result !== "GONE") Object.assign(loaded, { cookie: saved, expires });
       return result;
     });
@@ -91,14 +101,15 @@ export class Saver {
     const expires = expiresOf({ cookie });
     const saved = cookie && settingsOf(cookie);
     const text = records.write({ cookie }, created, undefined);
-    return this.#inTurn(sid, text, async (value, turn) => {
+    const writer = { sid, loaded, user: () => loaded.user };
+    return this.#inTurn(writer, text, async (value, turn, entry) => {
       // Not before: a save of this object that was under way has changed its ancestor.
       const { session } = await this.#versions.stored(loaded.ancestor as Value, loaded);
       const { session: only } = await records.read(value, sid);
       if (cookie !== undefined) session.cookie = only.cookie;
       const life = lifetime(settings.rules, session, sid, created, Date.now(), !redated);
       const own = await records.write(session, created, hidden);
-      const result = await this.#write(loaded, own, life, redated, turn);
+      const result = await this.#write(loaded, own, life, redated, turn, entry);
       if (result !== "GONE") Object.assign(loaded, { cookie: saved, expires });
       return result;
     });
@@ -119,21 +130,34 @@ export class Saver {
 
   /** Renews a loaded session; `false` where there is none. */
   async renew(loaded: Loaded, life: Lifetime): Promise<boolean> {
-    return (await this.#renew(loaded, loaded.expected as Value, life)) !== null;
+    const entry = this.#context.index?.open(loaded.sid, loaded.user);
+    const renew = async () =>
+      (await this.#renew(loaded, loaded.expected as Value, life, entry)) !== null;
+    return entry === undefined ? renew() : entry.around(loaded, renew);
   }
 
   /**
-   * Runs `write` in the session's turn. The turn is taken before the text is there, so that saves
-   * and a logout keep the order in which the app asked for them.
+   * Runs `write` in the session's turn, and has the index follow it. The turn is taken before the
+   * text is there, so that saves and a logout keep the order in which the app asked for them.
    */
-  #inTurn<Result>(
-    sid: string,
+  #inTurn(
+    { sid, loaded, user }: Writer,
     text: Promise<Value>,
-    write: (value: Value, turn: Turn) => Promise<Result>,
-  ): Promise<Result> {
+    write: (value: Value, turn: Turn, entry: Membership | undefined) => Promise<SaveResult>,
+  ): Promise<SaveResult> {
     // It may fail before its turn has come; the turn reports it.
     text.catch(() => {});
-    return this.#turns.take(sid, async (turn) => write(await text, turn));
+    return this.#turns.take(sid, async (turn) => {
+      const value = await text;
+      const entry = this.#context.index?.open(sid, user());
+      if (entry === undefined) return write(value, turn, undefined);
+      let result: SaveResult = "GONE";
+      const isThere = await entry.around(loaded, async () => {
+        result = await write(value, turn, entry);
+        return result !== "GONE";
+      });
+      return isThere || result === "GONE" ? result : this.#discard(sid, "missing", turn);
+    });
   }
 
   async #write(
@@ -142,41 +166,58 @@ export class Saver {
     life: Lifetime,
     redated: boolean,
     turn: Turn,
+    entry: Membership | undefined,
   ): Promise<SaveResult> {
     const { sid, expected } = loaded;
     const { conflict } = this.#context.settings;
     if (expected === undefined) {
-      const result = await this.#set(sid, own, life, turn);
+      const result = await this.#set(sid, own, life, turn, entry);
       if (result === "OK") remember(loaded, own, own);
       return result;
     }
     if (this.#isOver(life)) return this.#end(sid, turn);
     if (!redated && !(await this.#versions.isChanged(loaded, own))) {
-      const held = await this.#renew(loaded, turn.latest ?? expected, life);
+      const held = await this.#renew(loaded, turn.latest ?? expected, life, entry);
       if (held === null) return this.#discard(sid, "missing", turn);
       turn.latest = held;
       return "OK";
     }
-    if (conflict === "overwrite") return this.#overwrite(loaded, own, life, turn);
-    return this.#compareAndSet(loaded, own, life, turn);
+    if (conflict === "overwrite") return this.#overwrite(loaded, own, life, turn, entry);
+    return this.#compareAndSet(loaded, own, life, turn, entry);
   }
 
-  async #set(sid: string, value: Value, life: Lifetime, turn: Turn): Promise<SaveResult> {
+  async #set(
+    sid: string,
+    value: Value,
+    life: Lifetime,
+    turn: Turn,
+    entry: Membership | undefined,
+  ): Promise<SaveResult> {
     const { port, renewals, settings } = this.#context;
     if (this.#isOver(life)) return this.#end(sid, turn);
     // At least 1: the millisecond may have passed since the line above.
     const px = settings.disableTTL ? null : Math.max(1, life.exact - Date.now());
-    await port.set(settings.prefix + sid, value, px);
+    const written = port.set(settings.prefix + sid, value, px);
+    entry?.sent(px && life.exact);
+    await written;
     if (px !== null) renewals.remember(sid, life.exact);
     turn.latest = value;
     return "OK";
   }
 
-  async #overwrite(loaded: Loaded, own: Value, life: Lifetime, turn: Turn): Promise<SaveResult> {
+  async #overwrite(
+    loaded: Loaded,
+    own: Value,
+    life: Lifetime,
+    turn: Turn,
+    entry: Membership | undefined,
+  ): Promise<SaveResult> {
     const { port, settings } = this.#context;
     const { sid } = loaded;
-    const written = await port.set(settings.prefix + sid, own, this.#px(life), true);
-    if (!written) return this.#discard(sid, "missing", turn);
+    const px = this.#px(life);
+    const written = port.set(settings.prefix + sid, own, px, true);
+    entry?.sent(px && life.relaxed);
+    if (!(await written)) return this.#discard(sid, "missing", turn);
     this.#remember(sid, life);
     remember(loaded, own, own);
     turn.latest = own;
@@ -188,8 +229,9 @@ export class Saver {
     own: Value,
     life: Lifetime,
     turn: Turn,
+    entry: Membership | undefined,
   ): Promise<SaveResult> {
-    const { port, settings } = this.#context;
+    const { port, settings, index } = this.#context;
     const { sid } = loaded;
     const key = settings.prefix + sid;
     const until = performance.now() + settings.timeout;
@@ -202,13 +244,16 @@ export class Saver {
         const resolution = await this.#conflicts.resolve(loaded, there, own);
         if (resolution === null) return this.#discard(sid, "user-changed", turn);
         ({ value, life: ends, report } = resolution);
+        entry?.belongsTo(index?.storedUserOf(resolution.session));
         if (this.#isOver(ends)) return this.#end(sid, turn);
       }
-      const px = String(this.#px(ends) ?? "");
-      const reply =
+      const px = this.#px(ends);
+      const written =
         value === undefined
-          ? await port.run(COMPARE_AND_RENEW, key, [there, px])
-          : await port.run(COMPARE_AND_SET, key, [there, value, px]);
+          ? port.run(COMPARE_AND_RENEW, key, [there, String(px ?? "")])
+          : port.run(COMPARE_AND_SET, key, [there, value, String(px ?? "")]);
+      entry?.sent(px && ends.relaxed);
+      const reply = await written;
       if (reply === 0) return this.#discard(sid, "missing", turn);
       // A client repeats a command after a reconnect: then it is our own write that we find.
       if (reply === 1 || (value !== undefined && sameValue(reply as Value, value))) {
@@ -225,14 +270,22 @@ export class Saver {
   }
 
   /** Renews what is `there`, or what it has become; the value that was renewed, or `null`. */
-  async #renew(loaded: Loaded, there: Value, life: Lifetime): Promise<Value | null> {
+  async #renew(
+    loaded: Loaded,
+    there: Value,
+    life: Lifetime,
+    entry: Membership | undefined,
+  ): Promise<Value | null> {
     const { port, settings } = this.#context;
     const { sid } = loaded;
     const key = settings.prefix + sid;
     if (settings.conflict === "overwrite") {
       const px = this.#px(life);
       // Without an expiry and without scripts there is no cheaper question.
-      const renewed = px === null ? (await port.get(key)) !== null : await port.expire(key, px);
+      const asked =
+        px === null ? port.get(key).then((value) => value !== null) : port.expire(key, px);
+      entry?.sent(px && life.relaxed);
+      const renewed = await asked;
       if (renewed) this.#remember(sid, life);
       return renewed ? there : null;
     }
@@ -241,9 +294,12 @@ export class Saver {
     // After a merge, or another save in this process, the session's cookie may not be the object's.
     let ends = sameValue(there, loaded.ancestor as Value)
       ? life
-      : await this.#lifeOf(there, loaded);
+      : await this.#lifeOf(there, loaded, entry);
     for (;;) {
-      const reply = await port.run(COMPARE_AND_RENEW, key, [held, String(this.#px(ends) ?? "")]);
+      const px = this.#px(ends);
+      const renewed = port.run(COMPARE_AND_RENEW, key, [held, String(px ?? "")]);
+      entry?.sent(px && ends.relaxed);
+      const reply = await renewed;
       if (reply === 0) return null;
       if (reply === 1) {
         this.#remember(sid, ends);
@@ -251,14 +307,19 @@ export class Saver {
       }
       if (performance.now() >= until) throw conflictError(sid, settings.timeout);
       held = reply as Value;
-      ends = await this.#lifeOf(held, loaded);
+      ends = await this.#lifeOf(held, loaded, entry);
     }
   }
 
   /** When a session ends that is renewed as it is stored. */
-  async #lifeOf(value: Value, { sid, created: seen }: Loaded): Promise<Lifetime> {
-    const { records, settings } = this.#context;
+  async #lifeOf(
+    value: Value,
+    { sid, created: seen }: Loaded,
+    entry: Membership | undefined,
+  ): Promise<Lifetime> {
+    const { records, settings, index } = this.#context;
     const { session, created = seen } = await records.read(value, sid);
+    entry?.belongsTo(index?.storedUserOf(session));
     const now = Date.now();
     refreshExpires(settings.rules, session, created, now);
     return lifetime(settings.rules, session, sid, created, now, true);
@@ -275,8 +336,9 @@ export class Saver {
   }
 
   #remove(sid: string): Promise<number> {
-    this.#context.renewals.forget(sid);
-    return this.#context.port.remove(this.#context.settings.prefix + sid);
+    const { port, settings, renewals, index } = this.#context;
+    renewals.forget(sid);
+    return index === undefined ? port.remove(settings.prefix + sid) : index.remove(sid);
   }
 
   #discard(sid: string, reason: DiscardReason, turn: Turn): SaveResult {
@@ -294,6 +356,14 @@ export class Saver {
   #px(life: Lifetime): number | null {
     return this.#context.settings.disableTTL ? null : Math.max(1, life.relaxed - Date.now());
   }
+}
+
+/** Who writes a session. */
+interface Writer {
+  readonly sid: string;
+  readonly loaded: Loaded | undefined;
+  /** Whose session it is to be, asked when the turn has come. */
+  readonly user: () => string | undefined;
 }
 
 function remember(loaded: Loaded, expected: Value, ancestor: Value): void {

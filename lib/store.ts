@@ -16,6 +16,7 @@ import { Renewals } from "./renewals.js";
 import { type SaveResult, Saver } from "./saver.js";
 import { isThenable, type Serializer } from "./serializer.js";
 import { Toucher, type TouchResult } from "./touch.js";
+import { assertUser, UserIndex } from "./user-index.js";
 import { hiddenKeys } from "./version.js";
 
 /**
@@ -48,6 +49,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   readonly #saver: Saver;
   readonly #toucher: Toucher;
   readonly #listing: Listing;
+  readonly #index: UserIndex | undefined;
   readonly #dated: boolean;
   #isDown = false;
 
@@ -83,13 +85,16 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       records: this.#records,
       renewals: this.#renewals,
     };
+    this.#index = settings.users && new UserIndex(context, settings.users);
+    const index = this.#index;
     this.#saver = new Saver({
       ...context,
+      index,
       inflate: (session, sid) => this.#inflate(session, sid),
       onMerged: (sid, { kept, overwritten }) => this.#tell("merged", sid, kept, overwritten),
       onDiscarded: (sid, reason) => this.#tell("discarded", sid, reason),
     });
-    this.#toucher = new Toucher({ ...context, saver: this.#saver });
+    this.#toucher = new Toucher({ ...context, index, saver: this.#saver });
     this.#listing = new Listing(this.#port, settings, this.#records, (sid, error) =>
       this.#tell("corrupt", sid, error),
     );
@@ -184,7 +189,35 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   override clear(callback?: Callback<number>): void;
   override clear(callback?: Callback<number>) {
     this.#renewals.clear();
-    return answer(this.#listing.clear(), callback);
+    return answer(this.#clear(), callback);
+  }
+
+  /**
+   * The sessions of a user, the one that was last active first (to within `touchAfter`). Only where
+   * the option `userId` is set.
+   */
+  sessionsOf(userId: string): Promise<SessionEntry[]>;
+  sessionsOf(userId: string, callback: Callback<SessionEntry[]>): void;
+  sessionsOf(userId: string, callback?: Callback<SessionEntry[]>) {
+    return answer(this.#sessionsOf(userId), callback);
+  }
+
+  /**
+   * Ends the sessions of a user; how many there were. Only where the option `userId` is set.
+   *
+   * @param options - `except`: the id of a session that stays, or several
+   */
+  destroyAllOf(userId: string, options?: DestroyAllOptions): Promise<number>;
+  destroyAllOf(userId: string, callback: Callback<number>): void;
+  destroyAllOf(userId: string, options: DestroyAllOptions, callback: Callback<number>): void;
+  destroyAllOf(
+    userId: string,
+    options: DestroyAllOptions | Callback<number> = {},
+    callback?: Callback<number>,
+  ) {
+    return typeof options === "function"
+      ? answer(this.#destroyAllOf(userId, {}), options)
+      : answer(this.#destroyAllOf(userId, options), callback);
   }
 
   /**
@@ -260,6 +293,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       ancestor: value,
       created,
       undated: this.#dated && stored === undefined,
+      user: this.#index?.storedUserOf(session),
       inflated: false,
       // A copy: the app may change the cookie of a plain session in place.
       cookie: session.cookie ? settingsOf(session.cookie as Tree) : undefined,
@@ -287,6 +321,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       ancestor: undefined,
       created: Date.now(),
       undated: false,
+      user: undefined,
       inflated: true,
       cookie: undefined,
       expires: expiresOf(session),
@@ -308,6 +343,23 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     return this.#saver.destroy(sid);
   }
 
+  async #clear(): Promise<number> {
+    const removed = await this.#listing.clear();
+    await this.#index?.clear();
+    return removed;
+  }
+
+  async #sessionsOf(userId: string): Promise<SessionEntry[]> {
+    assertUser(userId);
+    return indexed(this.#index).list(userId);
+  }
+
+  async #destroyAllOf(userId: string, { except }: DestroyAllOptions): Promise<number> {
+    assertUser(userId);
+    const spared = except === undefined ? [] : typeof except === "string" ? [except] : except;
+    return indexed(this.#index).removeAll(userId, new Set(spared));
+  }
+
   #inflate(session: Tree, sid: string): object {
     const req = { sessionID: sid, sessionStore: this } as unknown as Parameters<
       Store["createSession"]
@@ -327,6 +379,18 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   #tell(event: "merged" | "discarded" | "corrupt", sid: string, ...details: unknown[]): void {
     process.nextTick(() => this.emit(event, shortSid(sid), ...details));
   }
+}
+
+/** Options of `destroyAllOf`. */
+export interface DestroyAllOptions {
+  /** The id of a session that stays, or several. */
+  readonly except?: string | readonly string[] | undefined;
+}
+
+function indexed(index: UserIndex | undefined): UserIndex {
+  if (index !== undefined) return index;
+  const message = 'finding the sessions of a user needs the option "userId"';
+  throw new StoreError("ERR_INVALID_OPTION", message);
 }
 
 /** The settings of a cookie that was not stored. */

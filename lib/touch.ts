@@ -6,6 +6,7 @@ import type { Settings } from "./options.js";
 import type { Records } from "./record.js";
 import type { Renewals } from "./renewals.js";
 import type { Saver } from "./saver.js";
+import type { UserIndex } from "./user-index.js";
 
 /** What became of a touch: `"EXPIRED"` where there was nothing to renew. */
 export type TouchResult = "OK" | "EXPIRED";
@@ -17,6 +18,7 @@ export interface ToucherContext {
   readonly records: Records;
   readonly renewals: Renewals;
   readonly saver: Saver;
+  readonly index: UserIndex | undefined;
 }
 
 /** Renews sessions that were used and not changed. */
@@ -67,7 +69,7 @@ export class Toucher {
 
   /** Renews a session by an object that the store did not hand out. */
   async #renewUnknown(sid: string, session: object, inUse: boolean): Promise<boolean> {
-    const { port, settings, records, renewals, saver } = this.#context;
+    const { port, settings, records, renewals, saver, index } = this.#context;
     const key = settings.prefix + sid;
     let created = Date.now();
     if (hasDeadline(settings.rules)) {
@@ -81,9 +83,12 @@ export class Toucher {
       await saver.destroy(sid);
       return false;
     }
-    const renewed = await port.expire(key, life.relaxed - now);
-    if (renewed) renewals.remember(sid, life.relaxed);
-    return renewed;
+    if (!(await port.expire(key, life.relaxed - now))) return false;
+    renewals.remember(sid, life.relaxed);
+    const user = index?.storedUserOf(session);
+    return user === undefined || index === undefined
+      ? true
+      : index.written(user, sid, life.relaxed, false);
   }
 }
 

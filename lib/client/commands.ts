@@ -6,7 +6,7 @@ import { READ_ON_PRIMARY, type Script } from "../scripts.js";
 import { Deadline } from "./deadline.js";
 import { Health } from "./health.js";
 import { type Layout, layoutOf } from "./layout.js";
-import type { Port, Value } from "./port.js";
+import type { KeyType, Port, Value } from "./port.js";
 import { type Page, scanAll } from "./scan.js";
 import type { Command, Primary, Transport } from "./transport.js";
 
@@ -47,6 +47,10 @@ export class Commands implements Port {
     this.#prefix = transport.addsPrefix ? "" : transport.keyPrefix;
   }
 
+  get isOrdered(): boolean {
+    return this.#transport.isOrdered;
+  }
+
   get(key: string): Promise<Value | null> {
     return this.#read("GET", [this.#prefix + key], this.#binary);
   }
@@ -71,10 +75,14 @@ export class Commands implements Port {
     return this.#run(script, [this.#prefix + key], args, this.#binary);
   }
 
-  async *scan(prefix: string, count: number): AsyncGenerator<string[]> {
+  runOn(script: Script, keys: string[], args: string[]): Promise<unknown> {
+    return this.#run(script, this.#prefixed(keys), args, false);
+  }
+
+  async *scan(prefix: string, count: number, type: KeyType = "string"): AsyncGenerator<string[]> {
     const { keyPrefix, onSwitch, primaries } = this.#transport;
     const options = ["MATCH", patternOf(keyPrefix + prefix), "COUNT", String(count)];
-    options.push("TYPE", "string");
+    options.push("TYPE", type);
     let switches = 0;
     const stop = onSwitch?.(() => {
       switches++;

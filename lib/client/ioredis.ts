@@ -42,6 +42,7 @@ export class IoRedisTransport implements Transport {
   readonly keyPrefix: string;
   readonly addsPrefix = true;
   readonly readsReplicas: boolean;
+  readonly isOrdered: boolean;
   readonly inFlight = 1000;
   readonly primaries?: () => Promise<Primary[]>;
   readonly onSwitch?: (listener: () => void) => () => void;
@@ -56,6 +57,7 @@ export class IoRedisTransport implements Transport {
     this.#failsFast = enableOfflineQueue === false;
     this.keyPrefix = String(keyPrefix ?? "");
     this.readsReplicas = "nodes" in client && scaleReads !== "master";
+    this.isOrdered = !("nodes" in client);
     if ("nodes" in client) {
       this.primaries = async () => client.nodes("master").map((node) => this.#primary(node));
     } else {

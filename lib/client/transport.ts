@@ -32,6 +32,8 @@ export interface Transport {
   readonly addsPrefix: boolean;
   /** Whether the client is set to send commands that only read to replicas. */
   readonly readsReplicas: boolean;
+  /** Whether all commands go over one connection to one server, in the order in which they are sent. */
+  readonly isOrdered: boolean;
   /** How many commands of one bulk operation may be under way at a time. */
   readonly inFlight: number;
   /** Only in a cluster: the primaries as the client knows them now, each of which has to be scanned. */
