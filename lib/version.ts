@@ -1,4 +1,4 @@
-import type { Value } from "./client/port.js";
+import { sameValue, type Value } from "./client/port.js";
 import type { Loaded } from "./loaded.js";
 import { sameSession, type Tree } from "./merge.js";
 import type { Records } from "./record.js";
@@ -48,9 +48,12 @@ export class Versions {
 
   /** Whether the text of the object differs from what it was when last loaded or saved. */
   async isChanged(loaded: Loaded, mine: Value): Promise<boolean> {
+    const ancestor = loaded.ancestor as Value;
     if (loaded.undated) return true;
-    const ancestor = await this.stored(loaded.ancestor as Value, loaded);
-    return !sameSession(ancestor.session, await this.own(mine, loaded));
+    if (sameValue(ancestor, mine)) return false;
+    if (loaded.hidden === undefined && this.#records.differ(ancestor, mine)) return true;
+    const { session } = await this.stored(ancestor, loaded);
+    return !sameSession(session, await this.own(mine, loaded));
   }
 }
 
