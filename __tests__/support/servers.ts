@@ -142,9 +142,15 @@ export async function startCluster(): Promise<Cluster> {
         }
       };
       const middle = keys.length >> 1;
-      await migrate(keys.slice(0, middle));
-      await half?.();
-      await migrate(keys.slice(middle));
+      try {
+        await migrate(keys.slice(0, middle));
+        await half?.();
+        await migrate(keys.slice(middle));
+      } catch (error) {
+        // What is left half done would be in the way of the tests that follow.
+        for (const node of [from, to]) await node.command("CLUSTER", "SETSLOT", name, "STABLE");
+        throw error;
+      }
       const id = await cluster.idOf(to);
       for (const node of [to, from, ...(await cluster.primaries())]) {
         await node.command("CLUSTER", "SETSLOT", name, "NODE", id);

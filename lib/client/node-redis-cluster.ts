@@ -1,5 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { AS_TEXT, type NodeRedisClient, NodeRedisTransport } from "./node-redis.js";
+import { slotOf } from "./slot.js";
 import type { Command, Primary } from "./transport.js";
 
 /** What the store uses of a node-redis cluster, version 4, 5 or 6: `createCluster()`. */
@@ -19,6 +20,12 @@ export interface NodeRedisCluster {
 interface NodeRedisNode {
   readonly address: string;
   readonly client?: unknown;
+}
+
+/** What only version 4 needs. */
+interface Version4 extends NodeRedisCluster {
+  readonly slots: readonly ({ readonly master: NodeRedisNode } | undefined)[];
+  readonly nodeByAddress: ReadonlyMap<string, NodeRedisNode>;
 }
 
 /** Versions 4 and 5 are made to look for new primaries at most so often, in ms. */
@@ -56,18 +63,48 @@ export class NodeRedisClusterTransport extends NodeRedisTransport {
     if (!this.isReady()) this.#lookForPrimaries();
     return cluster.masters.map((master) => ({
       address: master.address,
-      send: async (command) => {
-        const client = (await cluster.nodeClient(master as never)) as NodeRedisClient;
-        return client.sendCommand(command, AS_TEXT);
-      },
+      send: async (command) => (await this.#clientOf(master)).sendCommand(command, AS_TEXT),
     }));
   };
 
   protected dispatch(command: Command, key: string, options: object): Promise<unknown> {
     this.#lastKey = key;
     if (!this.isReady()) this.#lookForPrimaries();
+    const { slots, nodeByAddress } = this.#cluster as Version4;
+    const node = "shards" in this.#cluster ? slots[slotOf(key)]?.master : undefined;
+    if (node !== undefined) return this.#sendTo(node, nodeByAddress, command, key, options);
     // What is not read-only goes to the primary, whatever `useReplicas` says.
     return this.#cluster.sendCommand(key, false, command, options);
+  }
+
+  /**
+   * Follows ASK, which counts for the very next command of a connection: when version 4 sends several
+   * commands on, it sends all their ASKINGs first, and runs in circles.
+   */
+  async #sendTo(
+    node: NodeRedisNode,
+    nodes: Version4["nodeByAddress"],
+    command: Command,
+    key: string,
+    options: object,
+  ): Promise<unknown> {
+    try {
+      return await (await this.#clientOf(node)).sendCommand(command, options);
+    } catch (error) {
+      const [, word, address] = /^(ASK|MOVED) \d+ (\S+)/.exec((error as Error).message) ?? [];
+      if (word === undefined) throw error;
+      const other = nodes.get(address as string);
+      // The client learns where the slots are, and where an unknown node is.
+      if (word === "MOVED" || other === undefined)
+        return this.#cluster.sendCommand(key, false, command, options);
+      const client = await this.#clientOf(other);
+      client.sendCommand(["ASKING"], AS_TEXT).catch(() => {});
+      return client.sendCommand(command, options);
+    }
+  }
+
+  async #clientOf(node: NodeRedisNode): Promise<NodeRedisClient> {
+    return (await this.#cluster.nodeClient(node as never)) as NodeRedisClient;
   }
 
   /**
