@@ -41,6 +41,7 @@ export class Commands implements Port {
       probe: () => this.#ping(),
       confirm: transport.primaries !== undefined,
       host: () => transport.host(),
+      trouble: () => (transport.isReady() ? undefined : transport.trouble()),
       onChange: onHealth,
     });
     this.#deadline = new Deadline(timeout, () => transport.host(), this.#health);

@@ -17,6 +17,8 @@ export interface HealthOptions {
   readonly confirm: boolean;
   /** Host and port, for messages. */
   readonly host: () => string;
+  /** What is wrong with the client and what to do about it; `undefined` where it has a connection. */
+  readonly trouble: () => string | undefined;
   /** Told of each change. */
   readonly onChange: (isDown: boolean) => void;
 }
@@ -69,10 +71,9 @@ export class Health {
   /** Why nothing is sent to a server that is down. */
   error(command: string): StoreError {
     const silence = Math.round(performance.now() - (this.#silentSince ?? performance.now()));
-    return new StoreError(
-      "ERR_UNAVAILABLE",
-      `${command} was not sent: Redis at ${this.#options.host()} has not answered for ${silence} ms`,
-    );
+    const what = `${command} was not sent: Redis at ${this.#options.host()} has not answered for ${silence} ms`;
+    const trouble = this.#options.trouble();
+    return new StoreError("ERR_UNAVAILABLE", trouble === undefined ? what : `${what}: ${trouble}`);
   }
 
   #confirm(): void {
