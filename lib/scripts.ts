@@ -75,10 +75,10 @@ return value`);
 
 /*
  * The scripts below work on the index of one user. They take two sorted sets in one slot:
- *   KEYS[1] sid -> when it was last active; +inf: it has a place, and its session is being written;
+ *   KEYS[1] sid -> when it was last active, in µs; +inf: it has a place, and its session is being written;
  *           -inf: it has lost its place, and its session is being removed
- *   KEYS[2] sid -> when its session ends; +inf: never
- * Times are ms since the epoch by the clock of the server that runs the script: what is written and
+ *   KEYS[2] sid -> when its session ends, in ms; +inf: never
+ * Both count from the epoch by the clock of the server that runs the script: what is written and
  * what is pruned is measured by the same clock, and the clocks of the processes do not matter.
  * Both sets end together with the last of their sessions.
  */
@@ -130,7 +130,9 @@ end
  */
 export const INDEX_WRITTEN = script(`${INDEX}
 local limit = tonumber(ARGV[3])
-if ARGV[4] == '1' or redis.call('ZSCORE', KEYS[1], ARGV[1]) ~= '-inf' then put(ARGV[1], now, ARGV[2]) end
+if ARGV[4] == '1' or redis.call('ZSCORE', KEYS[1], ARGV[1]) ~= '-inf' then 
+  put(ARGV[1], time[1] * 1000000 + time[2], ARGV[2])
+end
 bound()
 return {leaving(), limit > 0 and count() > limit and oldest(1000, 'WITHSCORES') or {}}`);
 
