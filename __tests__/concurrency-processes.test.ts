@@ -1,0 +1,108 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { type Build, build } from "./support/build.js";
+import { connect, freshPrefix, rawOf, type TestClient, url } from "./support/store.js";
+
+/** A server of an app, in a process of its own. */
+interface Server {
+  readonly process: ChildProcess;
+  readonly origin: string;
+}
+
+let library: Build;
+let client: TestClient;
+const prefix = freshPrefix();
+const servers: Server[] = [];
+
+async function start(): Promise<Server> {
+  const path = join(__dirname, "support/app-server.js");
+  const child = fork(path, [join(library.dir, "index.js"), url, prefix], {
+    stdio: ["ignore", "pipe", "inherit", "ipc"],
+  });
+  const [port] = (await once(child.stdout as NodeJS.ReadableStream, "data")) as [Buffer];
+  return { process: child, origin: `http://127.0.0.1:${port.toString().trim()}` };
+}
+
+beforeAll(async () => {
+  library = await build();
+  client = await connect();
+  servers.push(...(await Promise.all([start(), start()])));
+}, 60_000);
+
+afterAll(async () => {
+  await Promise.all(
+    servers.map(async ({ process: child }) => {
+      const exit = once(child, "exit");
+      child.kill();
+      await exit;
+    }),
+  );
+  await library.remove();
+});
+
+async function get(server: number, path: string, cookie = ""): Promise<Response> {
+  const response = await fetch(`${servers[server]?.origin}${path}`, { headers: { cookie } });
+  expect(response.status).toBe(200);
+  return response;
+}
+
+/** Logs in and gives the cookie and the key of the session. */
+async function login(): Promise<{ cookie: string; key: string }> {
+  const cookie = (await get(0, "/login")).headers.getSetCookie()[0]?.split(";")[0] ?? "";
+  const sid = /s%3A([^.]+)/.exec(cookie)?.[1] ?? "";
+  return { cookie, key: prefix + sid };
+}
+
+async function stored(key: string): Promise<Record<string, unknown>> {
+  return JSON.parse((await rawOf(client).get(key)) ?? "{}") as Record<string, unknown>;
+}
+
+test.each([
+  ["at the end of the response", ""],
+  ["by req.session.save()", "&save"],
+])(
+  "100 requests at once on two processes, each adding its own key: all 100 are there, saved %s",
+  async (_, save) => {
+    const { cookie, key } = await login();
+    const pids = new Set(servers.map((server) => server.process.pid));
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, async (_none, index) => {
+        const path = `/add?key=k${index}&together=50${save}`;
+        return (await get(index % 2, path, cookie)).text();
+      }),
+    );
+    const { cookie: _cookie, user, ...keys } = await stored(key);
+    expect(user).toBe("ann");
+    expect(Object.keys(keys).sort()).toEqual(
+      Array.from({ length: 100 }, (_none, index) => `k${index}`).sort(),
+    );
+    expect(new Set(Object.values(keys))).toEqual(pids);
+    if (save) {
+      expect(new Set(answers)).toEqual(new Set(["OK", "MERGED"]));
+      expect(answers.filter((answer) => answer === "OK")).toHaveLength(1);
+    }
+  },
+);
+
+test("a logout on one process among 40 requests on both: the session never comes back", async () => {
+  const { cookie, key } = await login();
+  // The last request of each process, which lets the others go on, comes only after the logout.
+  const slow = Array.from({ length: 38 }, async (_none, index) =>
+    (await get(index % 2, `/add?key=k${index}&together=20&save`, cookie)).text(),
+  );
+  while ((await sessionsLoaded()) < 38) await new Promise((resolve) => setTimeout(resolve, 5));
+  await get(1, "/logout", cookie);
+  expect(await rawOf(client).exists(key)).toBe(false);
+  const others = [0, 1].map(async (server) => get(server, "/add?key=last&together=20&save"));
+  expect(new Set(await Promise.all(slow))).toEqual(new Set(["GONE"]));
+  await Promise.all(others);
+  expect(await rawOf(client).exists(key)).toBe(false);
+
+  async function sessionsLoaded(): Promise<number> {
+    const counts = await Promise.all(
+      servers.map(async ({ origin }) => Number(await (await fetch(`${origin}/waiting`)).text())),
+    );
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+});
