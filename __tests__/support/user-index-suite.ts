@@ -170,7 +170,7 @@ export function userIndexSuite(name: string, open: () => Promise<Place>): void {
       expect((await store.ids()).sort()).toEqual(["a", "b"]);
       expect((await store.all()).map(({ id }) => id).sort()).toEqual(["a", "b"]);
       const under = (await place.everywhere("KEYS", patternOf(place.keyPrefix + prefix))).flat();
-      expect(under.sort()).toEqual([key("a"), key("b")]);
+      expect((under as string[]).sort()).toEqual([key("a"), key("b")]);
       expect(await indexes()).toHaveLength(4);
       expect(await store.clear()).toBe(2);
       expect(await indexes()).toEqual([]);
