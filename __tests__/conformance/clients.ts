@@ -2,6 +2,7 @@ import {
   GlideClient,
   type GlideClientConfiguration,
   GlideClusterClient,
+  type GlideClusterClientConfiguration,
   Logger,
 } from "@valkey/valkey-glide";
 import { Cluster as Cluster6, Redis as Redis6 } from "ioredis";
@@ -29,7 +30,7 @@ export interface Watched {
 
 export interface Opened {
   readonly client: RedisClient;
-  close(): unknown;
+  readonly close: () => unknown;
 }
 
 /** One way in which an app may create its client. */
@@ -210,16 +211,30 @@ export const singles: readonly Way<Address>[] = [
   },
 ];
 
-function ioCluster(addresses: readonly Address[]): { host: string; port: number }[] {
+function seeds(addresses: readonly Address[]): { host: string; port: number }[] {
   return addresses.map(({ port }) => ({ host, port }));
 }
 
-function rootNodes(addresses: readonly Address[]) {
-  return addresses.map((address) => nodeRedisOptions(address));
+/** The user of all nodes; they have the same. */
+function userOf([first]: readonly Address[]): { username?: string; password?: string } {
+  const { username, password } = first ?? {};
+  return username === undefined || password === undefined ? {} : { username, password };
 }
 
-function glideCluster(addresses: readonly Address[]) {
-  return { addresses: ioCluster(addresses), requestTimeout: 2000 };
+function nodeRedisCluster(addresses: readonly Address[]) {
+  return {
+    rootNodes: addresses.map(({ port }) => ({ socket: { host, port } })),
+    defaults: userOf(addresses),
+  };
+}
+
+function ioRedisCluster(addresses: readonly Address[]) {
+  return { redisOptions: userOf(addresses) };
+}
+
+function glideCluster(addresses: readonly Address[]): GlideClusterClientConfiguration {
+  const [first] = addresses as [Address, ...Address[]];
+  return { ...glideOptions(first), addresses: seeds(addresses) };
 }
 
 /** Every way to reach a cluster. */
@@ -227,7 +242,7 @@ export const clusters: readonly Way<readonly Address[]>[] = [
   {
     name: "redis 4",
     async open(addresses) {
-      const client = quiet(redis4.createCluster({ rootNodes: rootNodes(addresses) }));
+      const client = quiet(redis4.createCluster(nodeRedisCluster(addresses)));
       await client.connect();
       return { client, close: () => client.disconnect() };
     },
@@ -235,7 +250,7 @@ export const clusters: readonly Way<readonly Address[]>[] = [
   {
     name: "redis 4 with useReplicas",
     async open(addresses) {
-      const options = { rootNodes: rootNodes(addresses), useReplicas: true };
+      const options = { ...nodeRedisCluster(addresses), useReplicas: true };
       const client = quiet(redis4.createCluster(options));
       await client.connect();
       return { client, close: () => client.disconnect() };
@@ -244,7 +259,7 @@ export const clusters: readonly Way<readonly Address[]>[] = [
   {
     name: "redis 5 with useReplicas",
     async open(addresses) {
-      const options = { rootNodes: rootNodes(addresses), useReplicas: true };
+      const options = { ...nodeRedisCluster(addresses), useReplicas: true };
       const client = quiet(redis5.createCluster(options));
       await client.connect();
       return { client, close: () => client.destroy() };
@@ -253,7 +268,7 @@ export const clusters: readonly Way<readonly Address[]>[] = [
   {
     name: "redis 6",
     async open(addresses) {
-      const client = quiet(redis6.createCluster({ rootNodes: rootNodes(addresses) }));
+      const client = quiet(redis6.createCluster(nodeRedisCluster(addresses)));
       await client.connect();
       return { client, close: () => client.destroy() };
     },
@@ -264,7 +279,7 @@ export const clusters: readonly Way<readonly Address[]>[] = [
     async open(addresses) {
       const client = quiet(
         redis6.createCluster({
-          rootNodes: rootNodes(addresses),
+          ...nodeRedisCluster(addresses),
           RESP: 2,
           keyPrefix,
           useReplicas: true,
@@ -277,7 +292,8 @@ export const clusters: readonly Way<readonly Address[]>[] = [
   },
   {
     name: "ioredis 5",
-    open: async (addresses) => opened(quiet(new Cluster5(ioCluster(addresses)))),
+    open: async (addresses) =>
+      opened(quiet(new Cluster5(seeds(addresses), ioRedisCluster(addresses)))),
   },
   {
     name: "ioredis 5 with scaleReads, keyPrefix and autopipelining",
@@ -285,7 +301,7 @@ export const clusters: readonly Way<readonly Address[]>[] = [
     open: async (addresses) =>
       opened(
         quiet(
-          new Cluster5(ioCluster(addresses), {
+          new Cluster5(seeds(addresses), {
             scaleReads: "slave",
             keyPrefix,
             enableAutoPipelining: true,
@@ -299,7 +315,7 @@ export const clusters: readonly Way<readonly Address[]>[] = [
     open: async (addresses) =>
       opened(
         quiet(
-          new Cluster6(ioCluster(addresses), {
+          new Cluster6(seeds(addresses), {
             scaleReads: "all",
             redisOptions: { keyPrefix },
             enableAutoPipelining: true,
@@ -309,14 +325,15 @@ export const clusters: readonly Way<readonly Address[]>[] = [
   },
   {
     name: "ioredis 6",
-    open: async (addresses) => opened(quiet(new Cluster6(ioCluster(addresses)))),
+    open: async (addresses) =>
+      opened(quiet(new Cluster6(seeds(addresses), ioRedisCluster(addresses)))),
   },
   {
     name: "iovalkey with scaleReads and autopipelining",
     open: async (addresses) =>
       opened(
         quiet(
-          new ValkeyCluster(ioCluster(addresses), {
+          new ValkeyCluster(seeds(addresses), {
             scaleReads: "slave",
             enableAutoPipelining: true,
           }),
@@ -333,6 +350,13 @@ export const clusters: readonly Way<readonly Address[]>[] = [
   },
 ];
 
+/** One of each family, as a user who may not do everything. */
+export const limitedClusters = clusters.filter(({ name }) =>
+  ["redis 4", "redis 6", "ioredis 5", "ioredis 6", "valkey-glide reading from replicas"].includes(
+    name,
+  ),
+);
+
 /** Every way to reach a primary through sentinels. */
 export const sentinels: readonly Way<Watched>[] = [
   {
@@ -341,7 +365,7 @@ export const sentinels: readonly Way<Watched>[] = [
       const client = quiet(
         redis5.createSentinel({
           name,
-          sentinelRootNodes: ioCluster(sentinels),
+          sentinelRootNodes: seeds(sentinels),
           replicaPoolSize: 2,
         }),
       );
@@ -352,9 +376,7 @@ export const sentinels: readonly Way<Watched>[] = [
   {
     name: "redis 6",
     async open({ name, sentinels }) {
-      const client = quiet(
-        redis6.createSentinel({ name, sentinelRootNodes: ioCluster(sentinels) }),
-      );
+      const client = quiet(redis6.createSentinel({ name, sentinelRootNodes: seeds(sentinels) }));
       await client.connect();
       return { client, close: () => client.destroy() };
     },
@@ -366,7 +388,7 @@ export const sentinels: readonly Way<Watched>[] = [
       const client = quiet(
         redis6.createSentinel({
           name,
-          sentinelRootNodes: ioCluster(sentinels),
+          sentinelRootNodes: seeds(sentinels),
           RESP: 2,
           keyPrefix,
           replicaPoolSize: 1,
@@ -379,17 +401,17 @@ export const sentinels: readonly Way<Watched>[] = [
   {
     name: "ioredis 5",
     open: async ({ name, sentinels }) =>
-      opened(quiet(new Redis5({ name, sentinels: ioCluster(sentinels) }))),
+      opened(quiet(new Redis5({ name, sentinels: seeds(sentinels) }))),
   },
   {
     name: "ioredis 6 with keyPrefix",
     keyPrefix,
     open: async ({ name, sentinels }) =>
-      opened(quiet(new Redis6({ name, sentinels: ioCluster(sentinels), keyPrefix }))),
+      opened(quiet(new Redis6({ name, sentinels: seeds(sentinels), keyPrefix }))),
   },
   {
     name: "iovalkey",
     open: async ({ name, sentinels }) =>
-      opened(quiet(new Valkey({ name, sentinels: ioCluster(sentinels) }))),
+      opened(quiet(new Valkey({ name, sentinels: seeds(sentinels) }))),
   },
 ];

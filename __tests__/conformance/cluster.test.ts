@@ -3,7 +3,8 @@ import type { SessionData } from "express-session";
 import { RedisStore } from "../../lib/index.js";
 import { type Cluster, type Server, startCluster } from "../support/servers.js";
 import { sessionOf, until } from "../support/store.js";
-import { clusters, type Opened } from "./clients.js";
+import { limit, USER } from "./acl.js";
+import { clusters, limitedClusters, type Opened } from "./clients.js";
 import { expectNoReads, outlivesFailover } from "./replicas.js";
 import { conformance, OWN } from "./suite.js";
 
@@ -81,6 +82,17 @@ describe.each(clusters)("a cluster: $name", ({ open, keyPrefix = "" }) => {
       expect(await store.length()).toBe(0);
     });
   });
+});
+
+describe.each(limitedClusters)("a limited user of a cluster: $name", ({ open }) => {
+  beforeAll(() => limit(cluster.nodes, true));
+  conformance("conforms", async () => ({
+    ...(await open(cluster.nodes.map(({ port }) => ({ port, ...USER })))),
+    command: (key, ...command) => cluster.command(key, ...command),
+    async everywhere(...command) {
+      for (const primary of await cluster.primaries()) await primary.command(...command);
+    },
+  }));
 });
 
 test("all clients outlive the end of a primary", async () => {
