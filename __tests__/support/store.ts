@@ -26,8 +26,12 @@ export function newClient(
   options: { url?: string; path?: string } = {},
 ): { client: TestClient; close: () => void } {
   const { path } = options;
-  const socket = path === undefined ? {} : { path, reconnectStrategy: () => 50 };
-  const settings = path === undefined ? { url: options.url ?? url } : { socket };
+  // Back soon, and no timer that keeps a process waiting at its end.
+  const reconnectStrategy = () => 50;
+  const settings =
+    path === undefined
+      ? { url: options.url ?? url, socket: { reconnectStrategy } }
+      : { socket: { path, reconnectStrategy } };
   const ignore = () => {};
   if (version === 4) {
     const client = createClient4(settings as Parameters<typeof createClient4>[0]);
