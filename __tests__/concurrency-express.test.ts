@@ -25,6 +25,7 @@ beforeAll(async () => {
 
 const DAY = 86_400_000;
 
+const asked = (req: Request) => req.query as Record<string, string>;
 const own = (req: Request) => req.session as unknown as AppSession;
 
 /** A handler that stays in the middle of its work until the test lets it go on. */
@@ -49,7 +50,8 @@ function slow(work: (req: Request, res: Response) => void | Promise<void>) {
 }
 
 const set: RequestHandler = (req, res) => {
-  own(req)[String(req.query.key)] = req.query.value;
+  const { key = "", value } = asked(req);
+  own(req)[key] = value;
   res.send("set");
 };
 
@@ -364,7 +366,7 @@ describe("with what apps keep in a session", () => {
     app.use(people.session());
     app.get("/login", (req, res, next) => {
       req.login(
-        { id: String(req.query.id) },
+        { id: asked(req).id as string },
         { keepSessionInfo: true, session: true },
         (error: unknown) => (error ? next(error) : res.send(req.sessionID)),
       );
@@ -431,7 +433,7 @@ describe("with what apps keep in a session", () => {
     });
     app.get("/slow", request.handler);
     app.get("/say", (req, res) => {
-      req.flash("info", String(req.query.text));
+      req.flash("info", asked(req).text as string);
       res.send("said");
     });
     app.get("/show", (req, res) => {
@@ -452,7 +454,7 @@ describe("with what apps keep in a session", () => {
   test("a csrf token that one request made is the one of the session", async () => {
     const store = makeStore(client);
     const token: RequestHandler = (req, res) => {
-      own(req).csrf ??= String(req.query.token);
+      own(req).csrf ??= asked(req).token as string;
       res.send(own(req).csrf);
     };
     const request = slow((req, res) => {

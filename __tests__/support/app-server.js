@@ -27,7 +27,7 @@ app.get("/login", (req, res) => {
 
 // Adds one key, when as many requests as asked for have loaded the session.
 app.get("/add", async (req, res) => {
-  const { key = "", together = 1 } = req.query;
+  const { key, together } = /** @type {Record<string, string>} */ (req.query);
   // Who waits has a session of somebody: what it does to it comes when all have loaded theirs.
   await new Promise((resolve) => {
     waiting.push(() => resolve(undefined));
@@ -36,7 +36,7 @@ app.get("/add", async (req, res) => {
       waiting = [];
     }
   });
-  Object.assign(req.session, { [String(key)]: process.pid });
+  Object.assign(req.session, { [key ?? ""]: process.pid });
   if ("save" in req.query) {
     const save = /** @type {(done: (error: unknown, result?: unknown) => void) => void} */ (
       req.session.save.bind(req.session)

@@ -162,7 +162,13 @@ export class Run {
       }
       case "together":
         return this.#together(step.operations.map((one) => () => this.#operation(one)));
-      default:
+      case "load":
+      case "get":
+      case "save":
+      case "touch":
+      case "finish":
+      case "copy":
+      case "destroy":
         return this.#together([() => this.#operation(step)]);
     }
   }

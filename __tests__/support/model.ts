@@ -175,7 +175,7 @@ export class World {
   /** Two worlds of the same key behave alike from here on. */
   key(): string {
     return JSON.stringify([this.#sessions, this.#objects, this.#renewed], (_key, value) =>
-      value instanceof Map ? [...value].sort() : value,
+      value instanceof Map ? sorted(value as ReadonlyMap<unknown, unknown>) : value,
     );
   }
 
@@ -306,5 +306,9 @@ function userOf(places: Places): string {
 }
 
 export function show(places: Places | null): string {
-  return places === null ? "nothing" : JSON.stringify(Object.fromEntries([...places].sort()));
+  return places === null ? "nothing" : JSON.stringify(Object.fromEntries(sorted(places)));
+}
+
+function sorted<Key, Value>(map: ReadonlyMap<Key, Value>): [Key, Value][] {
+  return [...map].sort(([a], [b]) => (String(a) < String(b) ? -1 : 1));
 }

@@ -25,12 +25,12 @@ export interface Pair {
   readonly other: AppSession;
   /** What `here` and `there` have emitted. */
   readonly events: unknown[][];
-  saveMine(): Promise<string>;
-  saveOther(): Promise<string>;
+  readonly saveMine: () => Promise<string>;
+  readonly saveOther: () => Promise<string>;
   /** What Redis holds, as JSON reads it; `null`: nothing. */
-  stored(): Promise<AppSession | null>;
-  pttl(): Promise<number>;
-  raw: ReturnType<typeof rawOf>;
+  readonly stored: () => Promise<AppSession | null>;
+  readonly pttl: () => Promise<number>;
+  readonly raw: ReturnType<typeof rawOf>;
 }
 
 let clients: Promise<TestClient[]> | undefined;
