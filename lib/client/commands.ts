@@ -7,6 +7,7 @@ import { Deadline } from "./deadline.js";
 import { Health } from "./health.js";
 import { type Layout, layoutOf } from "./layout.js";
 import type { KeyType, Port, Value } from "./port.js";
+import { Probe } from "./probe.js";
 import { type Page, scanAll } from "./scan.js";
 import type { Command, Primary, Transport } from "./transport.js";
 
@@ -38,13 +39,14 @@ export class Commands implements Port {
     this.#timeout = timeout;
     this.#health = new Health({
       timeout,
-      probe: () => this.#ping(),
+      probe: () => probe.ask(),
       confirm: transport.primaries !== undefined,
       host: () => transport.host(),
       trouble: () => (transport.isReady() ? undefined : transport.trouble()),
       onChange: onHealth,
     });
     this.#deadline = new Deadline(timeout, () => transport.host(), this.#health);
+    const probe = new Probe(transport, this.#deadline);
     this.#prefix = transport.addsPrefix ? "" : transport.keyPrefix;
   }
 
@@ -215,13 +217,6 @@ export class Commands implements Port {
         await delay(PAUSE);
       }
     }
-  }
-
-  async #ping(): Promise<void> {
-    const { primaries } = this.#transport;
-    if (primaries === undefined) await this.#ask(["PING"], "", false);
-    else
-      await Promise.any((await primaries()).map((one) => this.#bound(one.send(["PING"]), "PING")));
   }
 
   #ask<Reply>(command: Command, key: string, binary: boolean): Promise<Reply> {

@@ -63,7 +63,8 @@ export class Deadline {
           const isOpen = this.#waiting.delete(waiting);
           if (isReply(error)) this.#observer?.answered();
           else if (isOpen) this.#observer?.unanswered(waiting.asked);
-          reject(fromClient(error, command));
+          const took = Math.round(performance.now() - waiting.asked);
+          reject(fromClient(error, command, `Redis at ${this.#host()} after ${took} ms`));
         },
       );
     });

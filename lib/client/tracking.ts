@@ -4,11 +4,11 @@ import { Deadline } from "./deadline.js";
 import { AS_BYTES, AS_TEXT, type NodeRedisClient } from "./node-redis.js";
 import type { Value } from "./port.js";
 
-/** A value with the time that its key has left. */
+/** A value with the end of its key. */
 export interface TrackedValue {
   readonly value: Value | null;
-  /** Left to live in ms, counted from before the read; `Infinity`: no expiry. */
-  readonly left: number;
+  /** Until when the key certainly lives, on the monotonic clock of this process; it may be over. */
+  readonly until: number;
 }
 
 /** What a tracking connection tells its owner. */
@@ -37,14 +37,21 @@ interface TrackableClient extends NodeRedisClient {
   duplicate(overrides: object): TrackableClient;
   connect(): Promise<unknown>;
   destroy(): void;
+  unref(): void;
   on(event: string, listener: (argument: unknown) => void): unknown;
 }
 
 /** How often a tracking connection is asked whether it still is one, in ms. */
 export const PING_INTERVAL = 1000;
 
+/** What the app's client emits when it is connected again, and when it is closed. */
+const SOURCE_EVENTS = ["ready", "end"];
+
+/** How many round trips a connection may take to be made. */
+const CONNECTING = 5;
+
 /**
- * Whether a client can track: node-redis from 5.? on. A client that knows the option refuses it
+ * Whether a client can track: node-redis from 5.9 on. A client that knows the option refuses it
  * together with RESP2; nothing else tells, and nothing is connected by asking.
  */
 export function canTrack(client: NodeRedisClient): boolean {
@@ -61,6 +68,7 @@ export function canTrack(client: NodeRedisClient): boolean {
 /** One tracking connection; it is thrown away when it is lost. */
 interface Connection {
   readonly client: TrackableClient;
+  readonly lost: () => void;
   /** When the last answered ping was sent; what the server announced before then has arrived. */
   confirmed: number;
   timer?: NodeJS.Timeout;
@@ -73,12 +81,14 @@ export class NodeRedisTracker implements Tracker {
   readonly #options: object;
   readonly #timeout: number;
   readonly #deadline: Deadline;
+  readonly #connecting: Deadline;
   readonly #events: TrackingEvents;
   #connection: Connection | undefined;
   #openAfter = 0;
 
   /**
-   * Connects when it is first asked whether it is coherent, and again after it was lost.
+   * Connects when it is first asked whether it is coherent and the app's client is connected, and
+   * again after it was lost.
    *
    * @param prefix - the key prefix of the client, which its raw commands do not apply
    * @param timeout - in ms
@@ -97,6 +107,7 @@ export class NodeRedisTracker implements Tracker {
     this.#options = binary ? AS_BYTES : AS_TEXT;
     this.#timeout = timeout;
     this.#deadline = new Deadline(timeout, () => host);
+    this.#connecting = new Deadline(Math.min(CONNECTING * timeout, 60_000), () => host);
     this.#events = events;
   }
 
@@ -119,8 +130,7 @@ export class NodeRedisTracker implements Tracker {
       this.#send<Value | null>(connection, ["GET", whole]),
       this.#send<number>(connection, ["PTTL", whole]),
     ]);
-    if (left === -1) return { value, left: Number.POSITIVE_INFINITY };
-    return { value, left: left - (performance.now() - sent) };
+    return { value, until: left === -1 ? Number.POSITIVE_INFINITY : sent + left };
   }
 
   close(): void {
@@ -129,7 +139,7 @@ export class NodeRedisTracker implements Tracker {
   }
 
   #open(): void {
-    if (performance.now() < this.#openAfter) return;
+    if (!this.#source.isReady || performance.now() < this.#openAfter) return;
     this.#openAfter = performance.now() + PING_INTERVAL;
     const { socket } = (this.#source.options ?? {}) as { socket?: object };
     const client = this.#source.duplicate({
@@ -139,13 +149,20 @@ export class NodeRedisTracker implements Tracker {
       disableOfflineQueue: true,
       socket: { ...socket, reconnectStrategy: false },
     });
-    const connection: Connection = { client, confirmed: Number.NEGATIVE_INFINITY };
-    this.#connection = connection;
     const lost = () => this.#lose(connection);
+    const connection: Connection = { client, lost, confirmed: Number.NEGATIVE_INFINITY };
+    this.#connection = connection;
     client.on("invalidate", (key) => this.#invalidated(key));
     client.on("error", lost);
     client.on("end", lost);
-    client.connect().then(() => this.#start(connection), lost);
+    // The app's client keeps the process running, not this one.
+    client.unref();
+    // That client may have come to another server, after a failover; or it was closed.
+    for (const event of SOURCE_EVENTS) this.#source.on(event, lost);
+    // A server that takes the connection and says nothing keeps the client waiting for ever.
+    this.#connecting
+      .bound(client.connect(), "the tracking connection", (error) => error)
+      .then(() => this.#start(connection), lost);
   }
 
   /** Begins to vouch for a connection, once it is certain that the server tracks it. */
@@ -184,6 +201,7 @@ export class NodeRedisTracker implements Tracker {
     if (connection !== this.#connection) return;
     this.#connection = undefined;
     clearInterval(connection.timer);
+    for (const event of SOURCE_EVENTS) this.#source.off(event, connection.lost);
     this.#events.onLost();
     try {
       connection.client.destroy();
