@@ -161,11 +161,13 @@ describe("another process that writes all the time", () => {
 
 test("a command that a client repeats after a reconnect counts as written", async () => {
   const client = await connect(6, server.url);
+  const scripts: unknown[] = [];
   let between: (() => Promise<unknown>) | undefined;
   const repeating = new Proxy(client, {
     get(target, name) {
       if (name === "sendCommand") {
         return async (command: (string | Buffer)[], options?: object) => {
+          if (command[0] === "EVALSHA") scripts.push(command[1]);
           const first = await target.sendCommand(command, options);
           if (command[0] !== "EVALSHA" || first !== 1) return first;
           // The reply was lost with the connection; the client sends the command again.
@@ -181,8 +183,11 @@ test("a command that a client repeats after a reconnect counts as written", asyn
   mine.list = [2];
   expect(await store.set("sid", mine)).toBe("OK");
   mine.list = [3];
+  scripts.length = 0;
   expect(await store.set("sid", mine)).toBe("OK");
   expect(await content(key)).toMatchObject({ list: [3] });
+  // Nothing had to be merged, or asked again.
+  expect(scripts).toHaveLength(1);
 
   // Another writer came between the two: it keeps its change.
   between = () => {

@@ -74,6 +74,33 @@ beforeAll(async () => {
 
 afterAll(() => giveClockBack());
 
+test("a life that another process has shortened is renewed, whatever this one remembers", async () => {
+  const [observer, ...stores] = clients as [TestClient, ...TestClient[]];
+  const prefix = freshPrefix();
+  const run = new Run(
+    { clients: stores, observer, prefix, options: {}, parse: parserOf(JSON) },
+    {
+      stores: 2,
+      touchAfter: 60,
+      steps: [],
+    },
+  );
+  await run.all([
+    { step: "begin", store: 0, edits: [{ edit: "maxAge", ms: 240_000 }] },
+    { step: "load", store: 0, session: 0 },
+    // The first process remembers an expiry 244 s from now.
+    { step: "touch", object: 0, edits: [] },
+    { step: "pass", ms: 3_000 },
+    { step: "load", store: 1, session: 0 },
+    { step: "touch", object: 0, edits: [{ edit: "maxAge", ms: 120_000 }] },
+    { step: "pass", ms: 60_000 },
+    { step: "pass", ms: 60_000 },
+    // Two seconds are left, and 123 + 120 s is about what it remembers.
+    { step: "load", store: 0, session: 0 },
+    { step: "touch", object: 0, edits: [] },
+  ]);
+});
+
 describe("what interleaved requests leave in Redis is what the rules say", () => {
   test.each(
     Object.entries(VARIANTS).map(([name, variant], index) => ({ name, index, ...variant })),

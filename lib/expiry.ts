@@ -19,6 +19,8 @@ export interface Lifetime {
   readonly exact: number;
   /** Later by the slack, and never beyond the deadline: what a renewal asks Redis for. */
   readonly relaxed: number;
+  /** The idle timeout that both were counted from, in ms. */
+  readonly idle: number;
 }
 
 /** The part of `touchAfter` that a session may overrun is never more than this share of its life. */
@@ -131,6 +133,7 @@ export function lifetime(
   return {
     exact: Math.ceil(Math.min(now + idle, deadline)),
     relaxed: Math.ceil(Math.min(now + idle + slack, deadline)),
+    idle,
   };
 }
 

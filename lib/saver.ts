@@ -200,7 +200,7 @@ export class Saver {
     const written = port.set(settings.prefix + sid, value, px);
     entry?.sent(px && life.exact);
     await written;
-    if (px !== null) renewals.remember(sid, life.exact);
+    if (px !== null) renewals.remember(sid, life.exact, life);
     turn.latest = value;
     return "OK";
   }
@@ -349,7 +349,8 @@ export class Saver {
   }
 
   #remember(sid: string, life: Lifetime): void {
-    if (!this.#context.settings.disableTTL) this.#context.renewals.remember(sid, life.relaxed);
+    if (!this.#context.settings.disableTTL)
+      this.#context.renewals.remember(sid, life.relaxed, life);
   }
 
   /** What a renewal or a compare-and-set asks for, in ms from now; `null` for no expiry. */

@@ -84,7 +84,7 @@ export class Toucher {
       return false;
     }
     if (!(await port.expire(key, life.relaxed - now))) return false;
-    renewals.remember(sid, life.relaxed);
+    renewals.remember(sid, life.relaxed, life);
     const user = index?.storedUserOf(session);
     return user === undefined || index === undefined
       ? true
