@@ -88,6 +88,18 @@ export function isRedirect(error: unknown): boolean {
 }
 
 /**
+ * The error for a command that could not be sent, because the client has no connection.
+ *
+ * @param complaint - what the client says about it; that may be an answer of Redis
+ */
+export function withoutConnection(message: string, complaint: Error | undefined): StoreError {
+  if (complaint === undefined) return new StoreError("ERR_UNAVAILABLE", message);
+  const [code, advice] = REPLIES[replyWord(complaint) ?? ""] ?? ["ERR_UNAVAILABLE"];
+  const said = complaint.message || (complaint as { code?: unknown }).code || complaint.name;
+  return new StoreError(code, `${message}: ${said}${advice ? ` (${advice})` : ""}`, complaint);
+}
+
+/**
  * The typed form of whatever a client rejected with. Nothing that a socket throws leaves the store
  * as it is: express-session takes the code `ENOENT` for a missing session and replaces the cookie.
  *

@@ -1,6 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
-import { isNoScript, isRedirect, StoreError } from "../errors.js";
+import { isNoScript, isRedirect, StoreError, withoutConnection } from "../errors.js";
 import { patternOf } from "../keys.js";
 import { READ_ON_PRIMARY, type Script } from "../scripts.js";
 import { Deadline } from "./deadline.js";
@@ -42,11 +42,12 @@ export class Commands implements Port {
       probe: () => probe.ask(),
       confirm: transport.primaries !== undefined,
       host: () => transport.host(),
-      trouble: () => (transport.isReady() ? undefined : transport.trouble()),
+      unavailable: (what) => this.#unavailable(what),
       onChange: onHealth,
     });
     this.#deadline = new Deadline(timeout, () => transport.host(), this.#health);
     const probe = new Probe(transport, this.#deadline);
+    transport.complaints?.watch();
     this.#prefix = transport.addsPrefix ? "" : transport.keyPrefix;
   }
 
@@ -225,15 +226,24 @@ export class Commands implements Port {
     if (transport.isReady() && !this.#health.isSilent) {
       return this.#bound(transport.send(command, key, binary, undefined) as Promise<Reply>, name);
     }
+    transport.complaints?.watch();
     const abort = new AbortController();
     const answer = transport.send(command, key, binary, abort.signal) as Promise<Reply>;
     return this.#deadline.bound(answer, name, (error) => {
       abort.abort();
-      const trouble = transport.isReady() ? undefined : transport.trouble();
-      return trouble === undefined
-        ? error
-        : new StoreError("ERR_UNAVAILABLE", `${error.message}: ${trouble}`);
+      return this.#trouble() === undefined ? error : this.#unavailable(error.message);
     });
+  }
+
+  /** What is wrong with the client, where it has no connection. */
+  #trouble(): string | undefined {
+    return this.#transport.isReady() ? undefined : this.#transport.trouble();
+  }
+
+  #unavailable(what: string): StoreError {
+    const trouble = this.#trouble();
+    if (trouble === undefined) return new StoreError("ERR_UNAVAILABLE", what);
+    return withoutConnection(`${what}: ${trouble}`, this.#transport.complaints?.last);
   }
 
   #bound<Reply>(answer: Promise<Reply>, name = "the question for the primaries"): Promise<Reply> {

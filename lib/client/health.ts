@@ -1,5 +1,5 @@
 import { performance } from "node:perf_hooks";
-import { StoreError } from "../errors.js";
+import type { StoreError } from "../errors.js";
 
 /** How often a server that is down is asked whether it answers again, in ms. */
 const PROBE_INTERVAL = 250;
@@ -17,8 +17,8 @@ export interface HealthOptions {
   readonly confirm: boolean;
   /** Host and port, for messages. */
   readonly host: () => string;
-  /** What is wrong with the client and what to do about it; `undefined` where it has a connection. */
-  readonly trouble: () => string | undefined;
+  /** The error that says `what`, and what the client knows about it. */
+  readonly unavailable: (what: string) => StoreError;
   /** Told of each change. */
   readonly onChange: (isDown: boolean) => void;
 }
@@ -71,9 +71,9 @@ export class Health {
   /** Why nothing is sent to a server that is down. */
   error(command: string): StoreError {
     const silence = Math.round(performance.now() - (this.#silentSince ?? performance.now()));
-    const what = `${command} was not sent: Redis at ${this.#options.host()} has not answered for ${silence} ms`;
-    const trouble = this.#options.trouble();
-    return new StoreError("ERR_UNAVAILABLE", trouble === undefined ? what : `${what}: ${trouble}`);
+    return this.#options.unavailable(
+      `${command} was not sent: Redis at ${this.#options.host()} has not answered for ${silence} ms`,
+    );
   }
 
   #confirm(): void {

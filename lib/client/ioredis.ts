@@ -1,3 +1,4 @@
+import { Complaints } from "./complaints.js";
 import { type Command, Gate, type Primary, type Transport } from "./transport.js";
 
 /** What the store uses of a client of ioredis 5 or 6 or of iovalkey: `new Redis()`. */
@@ -46,6 +47,7 @@ export class IoRedisTransport implements Transport {
   readonly inFlight = 1000;
   readonly primaries?: () => Promise<Primary[]>;
   readonly onSwitch?: (listener: () => void) => () => void;
+  readonly complaints: Complaints;
   readonly #client: IoRedisLike;
   readonly #failsFast: boolean;
   readonly #senders = new Map<string, Senders>();
@@ -54,6 +56,7 @@ export class IoRedisTransport implements Transport {
   constructor(client: IoRedisClient | IoRedisCluster) {
     const { keyPrefix, scaleReads, enableOfflineQueue } = client.options as Options;
     this.#client = client;
+    this.complaints = new Complaints(client, () => this.isReady());
     this.#failsFast = enableOfflineQueue === false;
     this.keyPrefix = String(keyPrefix ?? "");
     this.readsReplicas = "nodes" in client && scaleReads !== "master";
@@ -122,6 +125,7 @@ export class IoRedisTransport implements Transport {
     return {
       address: `${host}:${port}`,
       send: (command) => this.#dispatch(node, command, false),
+      connection: async () => node,
     };
   }
 }

@@ -1,3 +1,4 @@
+import { Complaints } from "./complaints.js";
 import { type Command, Gate, type Transport } from "./transport.js";
 
 /** What the store uses of a node-redis client, version 4, 5 or 6: `createClient()`. */
@@ -127,11 +128,13 @@ export abstract class NodeRedisTransport implements Transport {
 /** One client. */
 export class NodeRedisClientTransport extends NodeRedisTransport {
   override readonly isOrdered = true;
+  readonly complaints: Complaints;
   readonly #client: NodeRedisClient;
 
   constructor(client: NodeRedisClient) {
     super(client);
     this.#client = client;
+    this.complaints = new Complaints(client, () => this.isReady());
   }
 
   isReady(): boolean {

@@ -1,3 +1,4 @@
+import type { Complaints } from "./complaints.js";
 import type { Value } from "./port.js";
 
 /** One command as it goes over the wire: its name and its arguments. */
@@ -24,6 +25,8 @@ export interface Transport {
   isReady(): boolean;
   /** Why nothing goes out and what to do about it, or `undefined` where the client sees no reason. */
   trouble(): string | undefined;
+  /** Why the client gets no connection, where it tells that. */
+  readonly complaints?: Complaints;
   /** The server, for messages. */
   host(): string;
   /** What the client puts in front of every key. */
@@ -50,7 +53,9 @@ export interface Primary {
   /** Host and port. */
   readonly address: string;
   /** Sends a command that names no key to this very server. */
-  send(command: Command): Promise<unknown>;
+  readonly send: (command: Command) => Promise<unknown>;
+  /** The client's own connection to it, for clients that can make another one like that. */
+  readonly connection?: () => Promise<object>;
 }
 
 /** How often a gate looks whether it is open, in ms. */
