@@ -42,7 +42,8 @@ const accepted: [name: string, values: unknown[]][] = [
   ["scanCount", [1, 100, 1_000_000, undefined, null]],
   ["timeout", [1, 2000, 2_147_483_647, undefined, null]],
   ["cache", [false, { max: 1 }, { max: 10_000 }, undefined, null]],
-  ["userId", [anyFunction, undefined, null]],
+  ["userId", [() => "ann", undefined, null]],
+  ["whenDown", ["error", "bypass", undefined, null]],
 ];
 
 test.each(accepted)("%s takes what it should", (name, values) => {
@@ -50,6 +51,16 @@ test.each(accepted)("%s takes what it should", (name, values) => {
     const store = make({ [name]: value });
     if (value != null && name in store) expect(Reflect.get(store, name)).toBe(value);
   }
+});
+
+test("the limits of a user take what they should", () => {
+  const userId = () => "ann";
+  for (const maxSessionsPerUser of [1, 5, 1_000_000]) {
+    for (const onLimit of ["evict-oldest", "reject", undefined, null]) {
+      make({ userId, maxSessionsPerUser, onLimit });
+    }
+  }
+  make({ userId, maxSessionsPerUser: null });
 });
 
 test("null and undefined mean the default", () => {
@@ -89,6 +100,8 @@ const noFlags: [value: unknown, shown: string][] = [
   ["", '""'],
   [{}, "an object"],
 ];
+const users = { userId: () => "ann", maxSessionsPerUser: 5 };
+
 const rejected: [name: string, wanted: RegExp, values: [value: unknown, shown: string][]][] = [
   [
     "prefix",
@@ -141,6 +154,25 @@ const rejected: [name: string, wanted: RegExp, values: [value: unknown, shown: s
     ],
   ],
   [
+    "whenDown",
+    /"error".*"bypass"/,
+    [
+      ["ignore", '"ignore"'],
+      [true, "true"],
+      [false, "false"],
+    ],
+  ],
+  ["maxSessionsPerUser", /from 1 to 1000000/, [...noNumbers, [0, "0"], [1.5, "1.5"]]],
+  [
+    "onLimit",
+    /"evict-oldest".*"reject"/,
+    [
+      ["refuse", '"refuse"'],
+      [true, "true"],
+      [anyFunction, "a function"],
+    ],
+  ],
+  [
     "userId",
     /function/,
     [
@@ -155,7 +187,7 @@ describe.each(rejected)("%s", (name, wanted, values) => {
   test.each(values)(
     `%p is refused, with the option's name, what it takes and what it got`,
     (value, shown) => {
-      const { code, message } = refused(() => make({ [name]: value }));
+      const { code, message } = refused(() => make({ ...users, [name]: value }));
       expect(code).toBe("ERR_INVALID_OPTION");
       expect(message).toContain(`"${name}"`);
       expect(message).toMatch(wanted);
@@ -215,6 +247,20 @@ test("disableTTL excludes what is counted from an expiry", () => {
     expect(message).toMatch(/rolling|absoluteTtl/);
   }
   expect(make({ disableTTL: true, rolling: true }).disableTTL).toBe(true);
+});
+
+test.each([
+  ["maxSessionsPerUser without userId", { maxSessionsPerUser: 5 }, /maxSessionsPerUser.*userId/],
+  [
+    "onLimit without a limit",
+    { userId: () => "ann", onLimit: "reject" },
+    /onLimit.*maxSessionsPerUser/,
+  ],
+  ["userId with an empty prefix", { userId: () => "ann", prefix: "" }, /userId.*prefix/],
+])("%s is refused", (_, options, wanted) => {
+  const { code, message } = refused(() => make(options));
+  expect(code).toBe("ERR_INVALID_OPTION");
+  expect(message).toMatch(wanted);
 });
 
 test("nothing is sent to Redis at construction", async () => {
