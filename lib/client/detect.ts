@@ -11,7 +11,7 @@ import {
   NodeRedisSentinelTransport,
 } from "./node-redis.js";
 import { type NodeRedisCluster, NodeRedisClusterTransport } from "./node-redis-cluster.js";
-import type { Port } from "./port.js";
+import type { Adapter, Port } from "./port.js";
 import { canTrack, NodeRedisTracker, type Tracker, type TrackingEvents } from "./tracking.js";
 import type { Transport } from "./transport.js";
 
@@ -23,7 +23,8 @@ export type RedisClient =
   | NodeRedisSentinel
   | IoRedisClient
   | IoRedisCluster
-  | GlideClientLike;
+  | GlideClientLike
+  | Adapter;
 
 /**
  * The port for a client as the app made it. The only place that recognises clients.
@@ -38,7 +39,12 @@ export function createPort(
   timeout: number,
   onHealth: (isDown: boolean) => void,
 ): Port {
+  if (isAdapter(client)) return client.createPort({ binary, timeout, onHealth });
   return new Commands(transportOf(client), binary, timeout, onHealth);
+}
+
+function isAdapter(client: unknown): client is Adapter {
+  return typeof (client as Partial<Adapter> | null | undefined)?.createPort === "function";
 }
 
 /**
@@ -50,6 +56,7 @@ export function trackerOf(
   binary: boolean,
   timeout: number,
 ): ((events: TrackingEvents) => Tracker) | undefined {
+  if (isAdapter(client)) return undefined;
   const transport = transportOf(client);
   if (!(transport instanceof NodeRedisClientTransport)) return undefined;
   const single = client as NodeRedisClient;
@@ -161,6 +168,6 @@ function glide(client: object, features: Features): Transport {
 function refused(why: string): StoreError {
   return new StoreError(
     "ERR_INVALID_OPTION",
-    `the option "client" must be a client of redis 4, 5 or 6 (createClient, createClientPool, createCluster or createSentinel), of ioredis 5 or 6 or iovalkey (Redis or Cluster), or of @valkey/valkey-glide (GlideClient or GlideClusterClient); ${why}`,
+    `the option "client" must be a client of redis 4, 5 or 6 (createClient, createClientPool, createCluster or createSentinel), of ioredis 5 or 6 or iovalkey (Redis or Cluster), or of @valkey/valkey-glide (GlideClient or GlideClusterClient), or an adapter with createPort(); ${why}`,
   );
 }

@@ -6,12 +6,41 @@ export type Value = string | Buffer;
 /** What Redis calls the kind of a key: sessions are strings, the index of a user is sorted sets. */
 export type KeyType = "string" | "zset";
 
+/** What an adapter has to know of the store that it works for. */
+export interface PortOptions {
+  /** Whether values are read as Buffers; they may be written as either. */
+  readonly binary: boolean;
+  /** How long one operation may take, in ms. */
+  readonly timeout: number;
+  /**
+   * To be told when nothing of Redis answers any longer (`true`), and when something does again
+   * (`false`). An adapter that never calls it leaves the store without `down` and `up`.
+   */
+  readonly onHealth: (isDown: boolean) => void;
+}
+
+/**
+ * A client that the store does not know, made usable: pass it as the option `client`. The
+ * conformance suite in the repository (`__tests__/conformance/suite.ts`) tells whether it keeps the
+ * promises of {@link Port}.
+ */
+export interface Adapter {
+  /** Called once for each store. */
+  createPort(options: PortOptions): Port;
+}
+
 /**
  * What the store needs of Redis, in its own words: times in ms, `null` for a miss, counts.
  *
- * Keys are whole as the store builds them; a key prefix of the client is the adapter's business.
- * Every read goes to the primary. Every operation settles within the store's `timeout` (`scan`:
- * each step, the `…Many` ones: each batch) and rejects with a `StoreError`.
+ * - Keys are whole as the store builds them; a key prefix of the client is the adapter's business:
+ *   it is added to every key that is sent, and taken off those that `scan` yields.
+ * - Every read goes to the primary, and sees every write that was acknowledged before.
+ * - Every operation settles within the store's `timeout` (`scan`: each step, the `…Many` ones: each
+ *   batch). What has not been sent by then must not be sent later.
+ * - Failures are `StoreError`s: ERR_TIMEOUT and ERR_UNAVAILABLE where nothing answered, ERR_READONLY,
+ *   ERR_NO_PERMISSION, ERR_OUT_OF_MEMORY, ERR_CORRUPT_SESSION for a key that holds no string, and
+ *   ERR_REDIS for any other refusal. A miss is never an error, and an error never a miss.
+ * - A write is sent once, unless the reply proves that it did not happen (NOSCRIPT, MOVED, ASK).
  */
 export interface Port {
   /** Whether what is sent first is also executed first: all goes over one connection to one server. */
@@ -24,15 +53,22 @@ export interface Port {
   expire(key: string, px: number): Promise<boolean>;
   /** Deletes `key`; how many were there: 1 or 0. */
   remove(key: string): Promise<number>;
-  /** Runs a script on `key`: its whole number, or the value that it answers. */
+  /**
+   * Runs a script on `key`: its whole number, or the value that it answers. By EVALSHA; only NOSCRIPT
+   * is answered by EVAL, since after any other error the script may have run.
+   */
   run(script: Script, key: string, args: Value[]): Promise<number | Value>;
   /** Runs a script on several keys of one slot: what it answers, as text. */
   runOn(script: Script, keys: string[], args: string[]): Promise<unknown>;
-  /** The keys of a type that start with `prefix`, in batches; a key may come twice. */
+  /**
+   * The keys of a type that start with exactly `prefix` (no pattern), in batches of about `count`. In
+   * a cluster those of all primaries. Each key that is there from the beginning to the end comes at
+   * least once, also where slots move; it may come twice.
+   */
   scan(prefix: string, count: number, type?: KeyType): AsyncIterable<string[]>;
-  /** The values of many keys; `null` where there is none, or none of type string. */
+  /** The values of many keys, in their order; `null` where there is none, or none of type string. */
   getMany(keys: string[]): Promise<(Value | null)[]>;
-  /** What many keys have left to live, in ms; `Infinity`: no expiry, `null`: no such key. */
+  /** What many keys have left to live, in their order, in ms; `Infinity`: no expiry, `null`: no such key. */
   remaining(keys: string[]): Promise<(number | null)[]>;
   /** Deletes many keys; how many were there. */
   removeMany(keys: string[]): Promise<number>;

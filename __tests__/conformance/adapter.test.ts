@@ -1,0 +1,118 @@
+import { createClient, RESP_TYPES } from "redis";
+import {
+  type Adapter,
+  type KeyType,
+  type Port,
+  type PortOptions,
+  type Script,
+  StoreError,
+  type Value,
+} from "../../lib/index.js";
+import { type Server, startServer } from "../support/servers.js";
+import { conformance } from "./suite.js";
+
+type Send = (command: Value[], binary: boolean) => Promise<unknown>;
+
+/** An adapter as somebody else would write it, over nothing but a way to send commands. */
+class OwnPort implements Port {
+  readonly isOrdered = true;
+  readonly #send: Send;
+  readonly #options: PortOptions;
+
+  constructor(send: Send, options: PortOptions) {
+    this.#send = send;
+    this.#options = options;
+  }
+
+  get(key: string) {
+    return this.#ask<Value | null>(["GET", key], this.#options.binary);
+  }
+
+  async set(key: string, value: Value, px: number | null, onlyExisting = false) {
+    const command = ["SET", key, value];
+    if (px !== null) command.push("PX", String(px));
+    if (onlyExisting) command.push("XX");
+    return (await this.#ask(command)) !== null;
+  }
+
+  async expire(key: string, px: number) {
+    return (await this.#ask(["PEXPIRE", key, String(px)])) === 1;
+  }
+
+  remove(key: string) {
+    return this.#ask<number>(["DEL", key]);
+  }
+
+  run(script: Script, key: string, args: Value[]) {
+    return this.#run<number | Value>(script, [key], args, this.#options.binary);
+  }
+
+  runOn(script: Script, keys: string[], args: string[]) {
+    return this.#run(script, keys, args, false);
+  }
+
+  async *scan(prefix: string, count: number, type: KeyType = "string") {
+    const match = `${prefix.replace(/[\\*?[\]]/g, "\\$&")}*`;
+    let cursor = "0";
+    do {
+      const command = ["SCAN", cursor, "MATCH", match, "COUNT", String(count), "TYPE", type];
+      const [next, keys] = await this.#ask<[string, string[]]>(command);
+      cursor = next;
+      if (keys.length > 0) yield keys;
+    } while (cursor !== "0");
+  }
+
+  getMany(keys: string[]) {
+    return this.#ask<(Value | null)[]>(["MGET", ...keys], this.#options.binary);
+  }
+
+  async remaining(keys: string[]) {
+    const left = await Promise.all(keys.map((key) => this.#ask<number>(["PTTL", key])));
+    return left.map((ms) => (ms === -2 ? null : ms === -1 ? Number.POSITIVE_INFINITY : ms));
+  }
+
+  removeMany(keys: string[]) {
+    return this.#ask<number>(["UNLINK", ...keys]);
+  }
+
+  async #run<Reply>(script: Script, keys: string[], args: Value[], binary: boolean) {
+    const rest = [String(keys.length), ...keys, ...args];
+    try {
+      return await this.#ask<Reply>(["EVALSHA", script.sha, ...rest], binary);
+    } catch (error) {
+      if (!/^NOSCRIPT/.test(((error as Error).cause as Error).message)) throw error;
+      return this.#ask<Reply>(["EVAL", script.source, ...rest], binary);
+    }
+  }
+
+  async #ask<Reply>(command: Value[], binary = false): Promise<Reply> {
+    try {
+      return (await this.#send(command, binary)) as Reply;
+    } catch (error) {
+      const isOther = (error as Error).message.startsWith("WRONGTYPE");
+      const code = isOther ? "ERR_CORRUPT_SESSION" : "ERR_REDIS";
+      throw new StoreError(code, "Redis refused a command", error);
+    }
+  }
+}
+
+let server: Server;
+beforeAll(async () => {
+  server = await startServer();
+});
+afterAll(() => server?.stop());
+
+conformance("an adapter of one's own", async () => {
+  const redis = createClient({ url: server.url });
+  redis.on("error", () => {});
+  await redis.connect();
+  const send: Send = (command, binary) =>
+    redis.sendCommand(command, { typeMapping: binary ? { [RESP_TYPES.BLOB_STRING]: Buffer } : {} });
+  const client: Adapter = { createPort: (options) => new OwnPort(send, options) };
+  return {
+    client,
+    command: (_key, ...command) => server.command(...command),
+    everywhere: (...command) => server.command(...command),
+    close: () => redis.destroy(),
+  };
+});
