@@ -54,7 +54,6 @@ test.each(accepted)("%s takes what it should", (name, values) => {
 });
 
 test("the limits of a user take what they should", () => {
-  const userId = () => "ann";
   for (const maxSessionsPerUser of [1, 5, 1_000_000]) {
     for (const onLimit of ["evict-oldest", "reject", undefined, null]) {
       make({ userId, maxSessionsPerUser, onLimit });
@@ -100,7 +99,8 @@ const noFlags: [value: unknown, shown: string][] = [
   ["", '""'],
   [{}, "an object"],
 ];
-const users = { userId: () => "ann", maxSessionsPerUser: 5 };
+const userId = () => "ann";
+const users = { userId, maxSessionsPerUser: 5 };
 
 const rejected: [name: string, wanted: RegExp, values: [value: unknown, shown: string][]][] = [
   [
@@ -251,12 +251,8 @@ test("disableTTL excludes what is counted from an expiry", () => {
 
 test.each([
   ["maxSessionsPerUser without userId", { maxSessionsPerUser: 5 }, /maxSessionsPerUser.*userId/],
-  [
-    "onLimit without a limit",
-    { userId: () => "ann", onLimit: "reject" },
-    /onLimit.*maxSessionsPerUser/,
-  ],
-  ["userId with an empty prefix", { userId: () => "ann", prefix: "" }, /userId.*prefix/],
+  ["onLimit without a limit", { userId, onLimit: "reject" }, /onLimit.*maxSessionsPerUser/],
+  ["userId with an empty prefix", { userId, prefix: "" }, /userId.*prefix/],
 ])("%s is refused", (_, options, wanted) => {
   const { code, message } = refused(() => make(options));
   expect(code).toBe("ERR_INVALID_OPTION");
