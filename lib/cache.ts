@@ -16,8 +16,8 @@ interface Entry {
  * - Only a tracked read fills the cache: of a key that nobody reads, the server announces nothing.
  * - A read that was under way when its key was invalidated or written fills nothing: the
  *   announcement may overtake the reply.
- * - A write of this process removes the entry when it is sent and again when it is answered, so
- *   that the process always reads its own writes.
+ * - A write of this process removes the entry. While it is under way, reads go the way that it goes
+ *   and fill nothing, so that the process always reads its own writes.
  * - An entry is served only until the expiry that was learnt with it; the server announces an
  *   expiry late.
  */
@@ -27,6 +27,8 @@ export class CachingPort implements Port {
   readonly #entries: LRUCache<string, Entry>;
   /** The latest read under way of each key; taken away when the key changes meanwhile. */
   readonly #reading = new Map<string, symbol>();
+  /** How many writes of each key are under way. */
+  readonly #writes = new Map<string, number>();
 
   /** @param max - how many values are kept */
   constructor(port: Port, track: (events: TrackingEvents) => Tracker, max: number) {
@@ -57,14 +59,14 @@ export class CachingPort implements Port {
   }
 
   async get(key: string): Promise<Value | null> {
-    if (!this.#tracker.isCoherent()) return this.#port.get(key);
+    if (this.#writes.has(key) || !this.#tracker.isCoherent()) return this.#port.get(key);
     const read = Symbol();
     this.#reading.set(key, read);
     try {
-      const { value, left } = await this.#tracker.read(key);
-      if (value !== null && this.#reading.get(key) === read) {
-        this.#entries.set(key, { value, until: performance.now() + left });
-      }
+      const { value, until } = await this.#tracker.read(key);
+      // A miss logs a user out: it has to be one on the app's own connection.
+      if (value === null) return await this.#port.get(key);
+      if (this.#reading.get(key) === read) this.#entries.set(key, { value, until });
       return value;
     } catch (error) {
       // The connection that is lost is not the one that the app depends on.
@@ -112,11 +114,18 @@ export class CachingPort implements Port {
   }
 
   async #writing<Result>(keys: string[], written: Promise<Result>): Promise<Result> {
-    for (const key of keys) this.#drop(key);
+    for (const key of keys) {
+      this.#drop(key);
+      this.#writes.set(key, (this.#writes.get(key) ?? 0) + 1);
+    }
     try {
       return await written;
     } finally {
-      for (const key of keys) this.#drop(key);
+      for (const key of keys) {
+        const others = (this.#writes.get(key) ?? 1) - 1;
+        if (others > 0) this.#writes.set(key, others);
+        else this.#writes.delete(key);
+      }
     }
   }
 

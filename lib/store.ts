@@ -110,6 +110,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   override get(sid: string, callback?: Callback<SessionData | null>) {
     const cached = this.#cached(sid);
     if (cached === undefined) return answer(this.#get(sid), callback);
+    if (cached instanceof Promise) return answer(cached, callback);
     if (typeof callback !== "function") return Promise.resolve(cached);
     callback(null, cached);
     return undefined;
@@ -255,13 +256,15 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     return inflated;
   }
 
-  /** The session from memory, or `undefined` where Redis or the serializer has to be waited for. */
-  #cached(sid: string): SessionData | null | undefined {
+  /** The session from memory, or `undefined` where Redis has to be asked. */
+  #cached(sid: string): SessionData | null | Promise<SessionData | null> | undefined {
     const value = this.#cache?.peek(this.prefix + sid);
     if (value === undefined) return undefined;
     try {
       const record = this.#records.read(value, sid);
-      return isThenable(record) ? undefined : this.#handOut(sid, value, record);
+      return isThenable(record)
+        ? record.then((read) => this.#handOut(sid, value, read))
+        : this.#handOut(sid, value, record);
     } catch {
       // Not a session: the ordinary way says so.
       return undefined;
