@@ -9,3 +9,4 @@ export type { Script } from "./scripts.js";
 export type { BinarySerializer, Serializer, TextSerializer } from "./serializer.js";
 export { type DestroyAllOptions, RedisStore, RedisStore as default } from "./store.js";
 export type { TouchResult } from "./touch.js";
+export type { SessionEventMap, SessionEvents } from "./watch.js";

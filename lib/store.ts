@@ -1,7 +1,7 @@
 import { type SessionData, Store } from "express-session";
 import { CachingPort } from "./cache.js";
 import { answer, type Callback } from "./callback.js";
-import { createPort, type RedisClient, trackerOf } from "./client/detect.js";
+import { createPort, publishingOf, type RedisClient, trackerOf } from "./client/detect.js";
 import type { Port, Value } from "./client/port.js";
 import { settingsOf } from "./cookie.js";
 import { StoreError } from "./errors.js";
@@ -18,6 +18,7 @@ import { isThenable, type Serializer } from "./serializer.js";
 import { Toucher, type TouchResult } from "./touch.js";
 import { assertUser, UserIndex } from "./user-index.js";
 import { hiddenKeys } from "./version.js";
+import { SessionEvents } from "./watch.js";
 
 /**
  * An express-session store on Redis.
@@ -50,6 +51,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   readonly #toucher: Toucher;
   readonly #listing: Listing;
   readonly #index: UserIndex | undefined;
+  readonly #watches = new Set<SessionEvents>();
   readonly #dated: boolean;
   #isDown = false;
 
@@ -222,6 +224,20 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   }
 
   /**
+   * Tells what happens to sessions, whichever process or program does it: `created`, `updated`,
+   * `touched`, `destroyed`, `expired`, each with the whole sid. Listens over connections of its own,
+   * and turns on the keyspace notifications of the server if it may.
+   *
+   * @throws ERR_NO_PERMISSION with the setting that an administrator has to make, ERR_INVALID_OPTION
+   *   for a client that cannot listen
+   */
+  watch(): Promise<SessionEvents>;
+  watch(callback: Callback<SessionEvents>): void;
+  watch(callback?: Callback<SessionEvents>) {
+    return answer(this.#watch(), callback);
+  }
+
+  /**
    * Goes through all sessions in bounded memory. A session may come twice while Redis resizes its
    * table, one that is stored meanwhile may come or not. A value that is no session is left out and
    * reported by the event `corrupt`.
@@ -231,11 +247,12 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   }
 
   /**
-   * Ends what the store itself started: the connection of the cache. Not the client, which is yours.
+   * Ends what the store itself started: the connections of the cache and of `watch()`. Not the client, which is yours.
    * The store works on without its cache.
    */
   close(): void {
     this.#cache?.close();
+    for (const events of this.#watches) events.close();
   }
 
   /**
@@ -355,6 +372,21 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   async #sessionsOf(userId: string): Promise<SessionEntry[]> {
     assertUser(userId);
     return indexed(this.#index).list(userId);
+  }
+
+  async #watch(): Promise<SessionEvents> {
+    const publishing = publishingOf(this.#settings.client, this.#settings.timeout);
+    if (publishing === undefined) {
+      const message =
+        "watch() needs a client that can listen over a connection of its own: one of redis, ioredis or iovalkey; with valkey-glide, create such a client for a second store that only watches";
+      throw new StoreError("ERR_INVALID_OPTION", message);
+    }
+    const { publishers, keyPrefix } = publishing;
+    const events = new SessionEvents(publishers, keyPrefix + this.prefix, () =>
+      this.#watches.delete(events),
+    );
+    this.#watches.add(events);
+    return events.open();
   }
 
   async #destroyAllOf(userId: string, { except }: DestroyAllOptions): Promise<number> {

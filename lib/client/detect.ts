@@ -12,6 +12,8 @@ import {
 } from "./node-redis.js";
 import { type NodeRedisCluster, NodeRedisClusterTransport } from "./node-redis-cluster.js";
 import type { Adapter, Port } from "./port.js";
+import { type Publisher, publishersOf, type Subscribe } from "./publisher.js";
+import { ioRedisSubscribe, nodeRedisPoolSubscribe, nodeRedisSubscribe } from "./subscribe.js";
 import { canTrack, NodeRedisTracker, type Tracker, type TrackingEvents } from "./tracking.js";
 import type { Transport } from "./transport.js";
 
@@ -63,6 +65,32 @@ export function trackerOf(
   if (!canTrack(single)) return undefined;
   return (events) =>
     new NodeRedisTracker(single, transport.keyPrefix, binary, timeout, transport.host(), events);
+}
+
+/** Where a client's servers publish, and under which key prefix. */
+export interface Publishing {
+  readonly keyPrefix: string;
+  readonly publishers: () => Promise<Publisher[]>;
+}
+
+/** How to listen to what the servers of a client publish; `undefined` for a client that cannot. */
+export function publishingOf(client: RedisClient, timeout: number): Publishing | undefined {
+  if (isAdapter(client)) return undefined;
+  const transport = transportOf(client);
+  // Its subscriptions are fixed when it is created.
+  if (transport instanceof GlideTransport) return undefined;
+  const publishers = publishersOf(transport, client, subscribeLike, timeout);
+  return publishers && { keyPrefix: transport.keyPrefix, publishers };
+}
+
+/** How to make a connection that listens out of one that the app has. */
+function subscribeLike(connection: object): Subscribe | undefined {
+  const { psubscribe, pSubscribe, duplicate, execute } = connection as Record<string, unknown>;
+  if (typeof duplicate === "function") {
+    if (typeof psubscribe === "function") return ioRedisSubscribe(connection as never);
+    if (typeof pSubscribe === "function") return nodeRedisSubscribe(connection as never);
+  }
+  return typeof execute === "function" ? nodeRedisPoolSubscribe(connection as never) : undefined;
 }
 
 /** Everything by which clients are told apart; none is sure to be there. */

@@ -64,6 +64,7 @@ export class NodeRedisClusterTransport extends NodeRedisTransport {
     return cluster.masters.map((master) => ({
       address: master.address,
       send: async (command) => (await this.#clientOf(master)).sendCommand(command, AS_TEXT),
+      connection: () => this.#clientOf(master),
     }));
   };
 
