@@ -226,13 +226,15 @@ class LegacyRedisStore extends Base implements LegacyStore {
     const log = typeof logErrors === "function" ? logErrors : logErrors ? logToConsole : undefined;
     if (own === undefined && log === undefined) return;
     const emitter = client as { on(event: string, listener: (error: Error) => void): unknown };
+    // What the app throws in its listener would end the client's attempts to connect again.
+    const tell = (event: string, error?: Error) => process.nextTick(() => this.emit(event, error));
     emitter.on("error", (error) => {
-      log?.(error);
+      if (log !== undefined) process.nextTick(log, error);
       // While the connection is good nothing would announce the end of the trouble.
-      if (own?.isReady === false) this.emit("disconnect", error);
+      if (own?.isReady === false) tell("disconnect", error);
     });
     // Not at "connect": the client is not logged in then, and no command goes out.
-    if (own !== undefined) emitter.on("ready", () => this.emit("connect"));
+    if (own !== undefined) emitter.on("ready", () => tell("connect"));
   }
 }
 

@@ -1,5 +1,5 @@
 import type { NodeRedisClient } from "../client/node-redis.js";
-import { type Command, Gate } from "../client/transport.js";
+import type { Command } from "../client/transport.js";
 import { StoreError } from "../errors.js";
 
 /** What the store uses of a client of redis 2 or 3: `createClient()`, with callbacks. */
@@ -10,7 +10,6 @@ export interface CallbackClient {
     args: (string | Buffer)[],
     callback: (error: Error | null, reply: unknown) => void,
   ): unknown;
-  on(event: string, listener: () => void): unknown;
   removeListener(event: string, listener: () => void): unknown;
 }
 
@@ -19,6 +18,7 @@ interface Features {
   readonly ready?: unknown;
   readonly isOpen?: unknown;
   readonly closing?: unknown;
+  readonly connection_options?: unknown;
   readonly send_command?: unknown;
   readonly sendCommand?: unknown;
   readonly v4?: Pick<NodeRedisClient, "sendCommand">;
@@ -57,45 +57,48 @@ export function withPromises(client: unknown, binary: boolean): unknown {
   return client;
 }
 
-function ofLegacyMode(client: NodeRedisClient & Features): NodeRedisClient {
+function ofLegacyMode(client: NodeRedisClient & Features): object {
   const { sendCommand } = client.v4 as Pick<NodeRedisClient, "sendCommand">;
-  return {
-    get isOpen() {
-      return client.isOpen;
-    },
-    get isReady() {
-      return client.isReady;
-    },
+  return instead(client, () => ({
     sendCommand,
-    on: (event, listener) => client.on(event, listener),
-    off: (event, listener) => client.off(event, listener),
-  };
+    options: { ...client.options, legacyMode: false },
+    // A copy would be in legacyMode too.
+    duplicate: undefined,
+  }));
 }
 
-function ofCallbacks(client: CallbackClient & Features): NodeRedisClient {
-  // Its own queue would send a command long after the store has given it up.
-  const gate = new Gate(() => client.ready);
-  return {
-    get isOpen() {
-      return client.closing !== true;
+function ofCallbacks(client: CallbackClient & Features): object {
+  return instead(client, () => ({
+    isOpen: client.closing !== true,
+    isReady: client.ready,
+    options: { socket: client.connection_options },
+    duplicate: undefined,
+    off: client.removeListener.bind(client),
+    sendCommand: (command: [string, ...Command]) => promised(client, command),
+  }));
+}
+
+/** The client, with some members in the place of its own. */
+function instead(client: object, members: () => Record<string, unknown>): object {
+  return new Proxy(client, {
+    get(target, name) {
+      const others = members();
+      if (Object.hasOwn(others, name)) return others[name as string];
+      const own: unknown = Reflect.get(target, name);
+      // With private fields, a function of the client works on nothing but the client.
+      return typeof own === "function" ? own.bind(target) : own;
     },
-    get isReady() {
-      return client.ready;
-    },
-    async sendCommand(command: Command, options?: { readonly abortSignal?: AbortSignal }) {
-      if (options?.abortSignal) await gate.pass(options.abortSignal);
-      const [name, ...args] = command as [string, ...Command];
-      return new Promise((resolve, reject) => {
-        // The client knows commands by their names in lower case.
-        client.send_command(name.toLowerCase(), args, (error, reply) => {
-          if (error) reject(error);
-          else resolve(asText(reply));
-        });
-      });
-    },
-    on: (event, listener) => client.on(event, listener),
-    off: (event, listener) => client.removeListener(event, listener),
-  };
+  });
+}
+
+function promised(client: CallbackClient, [name, ...args]: [string, ...Command]): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    // The client knows commands by their names in lower case.
+    client.send_command(name.toLowerCase(), args, (error, reply) => {
+      if (error) reject(error);
+      else resolve(asText(reply));
+    });
+  });
 }
 
 /** The reply of a client that answers with bytes, as text. */

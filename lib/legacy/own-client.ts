@@ -52,10 +52,7 @@ type Load = (name: string) => unknown;
 
 /** Creates a client of the package redis; it is not connected yet. */
 export function createOwnClient(load: Load, options: Record<string, unknown>): OwnClient {
-  const { createClient } = packageRedis(load);
-  const settings = clientOptions(options);
-  const client = createClient(settings);
-  if (typeof client.connect !== "function") throw tooOld();
+  const client = packageRedis(load).createClient(clientOptions(options));
   if (options.unref) client.unref();
   return client;
 }
@@ -67,31 +64,34 @@ export async function closeOwnClient(client: OwnClient): Promise<void> {
   else await (client.destroy ? client.destroy() : client.disconnect?.());
 }
 
-function packageRedis(load: Load): { createClient(options: object): OwnClient } {
-  let found: unknown;
-  try {
-    found = load("redis");
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== "MODULE_NOT_FOUND") throw error;
-    throw new StoreError(
-      "ERR_INVALID_OPTION",
-      'without the option "client" the store makes a client of the package redis, which is not installed: npm install redis, or pass a client',
-      error,
-    );
-  }
-  return found as { createClient(options: object): OwnClient };
+interface RedisPackage {
+  createClient(options: object): OwnClient;
+  /** Only since version 4. */
+  readonly createCluster?: unknown;
 }
 
-function tooOld(): StoreError {
-  return new StoreError(
+function packageRedis(load: Load): RedisPackage {
+  const redis = tryLoad(load);
+  if (redis !== undefined && typeof redis.createCluster === "function") return redis;
+  const why = redis ? "the one installed is older" : "which is not installed";
+  throw new StoreError(
     "ERR_INVALID_OPTION",
-    'without the option "client" the store makes a client of the package redis, version 4 or newer; the one installed is older: npm install redis@latest, or pass a client',
+    `without the option "client" the store makes a client of the package redis, version 4 or newer; ${why}: npm install redis@latest, or pass a client`,
   );
+}
+
+function tryLoad(load: Load): RedisPackage | undefined {
+  try {
+    return load("redis") as RedisPackage;
+  } catch (error) {
+    if ((error as { code?: unknown }).code === "MODULE_NOT_FOUND") return undefined;
+    throw error;
+  }
 }
 
 /** The options of the package redis, version 4 or newer, for those of the old one. */
 function clientOptions(all: Record<string, unknown>): object {
-  const { host, port, socket, url, pass, db, unref, ...others } = all as ConnectionOptions;
+  const { host, port, socket, url, pass, db, unref: _, ...others } = all as ConnectionOptions;
   const { path, password, auth_pass, tls, family, enable_offline_queue, retry_strategy, ...rest } =
     others as OldClientOptions;
   // Versions 2 and 3 took a url as socket too, and a path as url.

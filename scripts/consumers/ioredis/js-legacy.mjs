@@ -3,4 +3,4 @@ import session from "express-session";
 import legacy from "redis-session-store/legacy";
 
 const RedisStore = legacy(session);
-assert.throws(() => new RedisStore({ host: "localhost" }), /package redis, which is not installed/);
+assert.throws(() => new RedisStore({ host: "localhost" }), /package redis.* not installed/);
