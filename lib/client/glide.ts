@@ -24,6 +24,9 @@ const WORDS: Readonly<Record<string, string>> = {
   TryAgain: "TRYAGAIN",
 };
 
+/** Slots that are far from each other, and so on several primaries. */
+const PROBED = Array.from({ length: 16 }, (_, n) => n * 1024);
+
 /** valkey-glide: one server or a cluster. It has no key prefix and looks after its connections itself. */
 export class GlideTransport implements Transport {
   readonly keyPrefix = "";
@@ -33,6 +36,7 @@ export class GlideTransport implements Transport {
   // It refuses what exceeds `inflightRequestsLimit`, 1000 by default, which the app shares.
   readonly inFlight = 200;
   readonly primaries?: () => Promise<Primary[]>;
+  readonly signs?: readonly Primary[];
   readonly #client: GlideClientLike;
 
   constructor(client: GlideClientLike) {
@@ -41,7 +45,10 @@ export class GlideTransport implements Transport {
     const { config } = client as { config?: { readFrom?: unknown } };
     // A command to a cluster names the primary that it goes to.
     this.readsReplicas = !isCluster && (config?.readFrom ?? "primary") !== "primary";
-    if (isCluster) this.primaries = () => this.#findPrimaries();
+    if (isCluster) {
+      this.primaries = () => this.#findPrimaries();
+      this.signs = PROBED.map((slot) => this.#ownerOf(slot));
+    }
   }
 
   isReady(): boolean {
@@ -66,6 +73,13 @@ export class GlideTransport implements Transport {
         ? decoder
         : { ...decoder, route: { type: "primarySlotKey", key } };
     return this.#dispatch(command, options);
+  }
+
+  /** The primary that serves a slot, whichever it is then. */
+  #ownerOf(slot: number): Primary {
+    const route = { type: "primarySlotId", id: slot };
+    const send = (command: Command) => this.#dispatch(command, { ...AS_TEXT, route });
+    return { address: `slot ${slot}`, send };
   }
 
   /** Asked of all primaries, a command is answered with their addresses. */

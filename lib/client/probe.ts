@@ -28,13 +28,14 @@ export class Probe {
 
   /** Rejects when none of the servers, or of the primaries of a cluster, has answered in time. */
   async ask(): Promise<void> {
-    const { primaries } = this.#transport;
+    const { primaries, signs } = this.#transport;
     if (primaries === undefined) {
       const send = (signal: AbortSignal) => this.#transport.send(PING, "", false, signal);
       await this.#ping("", send);
       return;
     }
-    const servers = await this.#deadline.bound(primaries(), "the question for the primaries", same);
+    const servers =
+      signs ?? (await this.#deadline.bound(primaries(), "the question for the primaries", same));
     await Promise.any(servers.map(({ address, send }) => this.#ping(address, () => send(PING))));
   }
 

@@ -41,6 +41,8 @@ export interface Transport {
   readonly inFlight: number;
   /** Only in a cluster: the primaries as the client knows them now, each of which has to be scanned. */
   readonly primaries?: () => Promise<Primary[]>;
+  /** Instead of the primaries, whom to ask for a sign of life, where one dead primary hides the others. */
+  readonly signs?: readonly Primary[];
   /**
    * Tells when the connection may lead to another server than before, where a cursor of SCAN means
    * nothing. Returns what stops it.
