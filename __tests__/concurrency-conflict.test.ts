@@ -149,12 +149,12 @@ describe("another process that writes all the time", () => {
   test.each(["save", "renewal"])("ends a %s with ERR_CONFLICT after the timeout", async (what) => {
     let key = "";
     const client = await contested(Number.POSITIVE_INFINITY, () => key);
-    const { store, mine, key: own } = await stored({ n: 0 }, { timeout: 50 }, client);
+    const { store, mine, key: own } = await stored({ n: 0 }, { timeout: 300 }, client);
     key = own;
     if (what === "save") mine.n = 1;
     const error = await refusal(store.set("sid", mine));
     expect(error).toMatchObject({ name: "StoreError", code: "ERR_CONFLICT" });
-    expect(error.message).toMatch(/50 ms.*save it again/);
+    expect(error.message).toMatch(/300 ms.*save it again/);
     expect(await content(key)).toMatchObject({ n: 0 });
   });
 });

@@ -106,3 +106,32 @@ test("a logout on one process among 40 requests on both: the session never comes
     return counts.reduce((sum, count) => sum + count, 0);
   }
 });
+
+test("a save that cannot be written, behind another one, rejects and harms nothing else", async () => {
+  const outcome = await library.run<{ results: string[]; unhandled: string[]; stored: object }>(`
+    import { createClient } from "redis";
+    import { RedisStore } from "./index.js";
+    const unhandled = [];
+    process.on("unhandledRejection", (error) => unhandled.push(String(error)));
+    const client = await createClient({ url: ${JSON.stringify(url)} }).connect();
+    const store = new RedisStore({ client, prefix: ${JSON.stringify(freshPrefix())} });
+    await store.set("sid", { cookie: { originalMaxAge: null }, n: 0 });
+    const load = () => new Promise((resolve) => store.load("sid", (_, session) => resolve(session)));
+    const [first, bad, last] = [await load(), await load(), await load()];
+    first.n = 1;
+    bad.circle = bad;
+    last.o = 1;
+    const saves = [first, bad, { big: 1n }, last].map((session) => store.set("sid", session));
+    const results = (await Promise.allSettled(saves)).map(({ value, reason }) => value ?? reason.code);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    const stored = JSON.parse(await client.get(store.prefix + "sid"));
+    await store.clear();
+    client.destroy();
+    console.log(JSON.stringify({ results, unhandled, stored }));
+  `);
+  expect(outcome).toMatchObject({
+    results: ["OK", "ERR_INVALID_SESSION", "ERR_INVALID_SESSION", "MERGED"],
+    unhandled: [],
+    stored: { n: 1, o: 1 },
+  });
+});
