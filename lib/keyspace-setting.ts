@@ -44,7 +44,7 @@ export async function enableEvents(publisher: Publisher, prefix: string): Promis
 function settingIn(reply: unknown): string {
   if (Array.isArray(reply)) return String(reply[1] ?? "");
   if (reply instanceof Map) return String(reply.get(SETTING) ?? "");
-  return String((reply as Record<string, unknown>)[SETTING] ?? "");
+  return (reply as Record<string, string>)[SETTING] ?? "";
 }
 
 /** Whether a server announces changes, seen on a key that is none of a session. */

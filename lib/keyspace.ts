@@ -17,10 +17,8 @@ const ALL = "g$lshzxetd";
 
 /** Those of the letters `wanted` that a setting lacks. */
 export function lacking(setting: string, wanted: string): string {
-  return [...wanted]
-    .filter((letter) => !setting.includes(letter))
-    .filter((letter) => !(setting.includes("A") && ALL.includes(letter)))
-    .join("");
+  const whole = setting.includes("A") ? setting + ALL : setting;
+  return wanted.replace(/./g, (letter) => (whole.includes(letter) ? "" : letter));
 }
 
 const WRITTEN = new Set([

@@ -9,9 +9,9 @@ const LOOK = 20;
 
 /** What a subscriber is told. */
 export interface SubscriberEvents {
-  onMessage(channel: string, message: string): void;
+  readonly onMessage: (channel: string, message: string) => void;
   /** The connection is gone, and is not used again. */
-  onLost(): void;
+  readonly onLost: () => void;
 }
 
 /** A connection of its own that listens. */
