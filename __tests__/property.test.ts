@@ -19,7 +19,7 @@ const VARIANTS: Record<
   "an index of users": { share: 0.06, options: { userId } },
 };
 
-const runs = Number(process.env.REDIS_SESSION_STORE_RUNS ?? 2400);
+const runs = Number(process.env.REDIS_SESSION_STORE_RUNS ?? 2200);
 const seed = Number(process.env.REDIS_SESSION_STORE_SEED ?? Math.trunc(Math.random() * 2 ** 31));
 
 /** What the store takes for the user anyway; the option turns on the index. */

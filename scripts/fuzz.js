@@ -24,7 +24,7 @@ if (!Number.isFinite(until) || !(Number(values.runs) > 0) || !Number.isInteger(s
   process.exit(2);
 }
 
-const jest = createRequire(import.meta.url).resolve("jest/bin/jest.js");
+const jest = createRequire(import.meta.url).resolve("jest/bin/jest");
 let interleavings = 0;
 do {
   const env = {
