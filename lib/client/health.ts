@@ -35,6 +35,7 @@ export class Health {
   readonly #options: HealthOptions;
   /** Since when questions have remained without any answer. */
   #silentSince: number | undefined;
+  #lastAnswer = Number.NEGATIVE_INFINITY;
   #isDown = false;
   #isConfirming = false;
 
@@ -54,6 +55,7 @@ export class Health {
   /** The server has answered something. */
   answered(): void {
     this.#silentSince = undefined;
+    this.#lastAnswer = performance.now();
     if (!this.#isDown) return;
     this.#isDown = false;
     this.#options.onChange(false);
@@ -61,7 +63,8 @@ export class Health {
 
   /** A question that was asked at `asked` (monotonic, in ms) has failed without an answer. */
   unanswered(asked: number): void {
-    this.#silentSince ??= asked;
+    // Later questions may have been answered: by other connections, or other primaries.
+    this.#silentSince ??= Math.max(asked, this.#lastAnswer);
     if (this.#isDown || this.#isConfirming) return;
     if (performance.now() - this.#silentSince < this.#options.timeout) return;
     if (this.#options.confirm) this.#confirm();

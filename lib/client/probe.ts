@@ -8,6 +8,13 @@ const PATIENCE = 30_000;
 
 const PING: Command = ["PING"];
 
+/** A ping that the server owes an answer. */
+interface Ping {
+  readonly asked: number;
+  /** Its answer, or an error from when it was late. */
+  readonly inTime: Promise<unknown>;
+}
+
 /**
  * Asks Redis for any answer.
  *
@@ -18,8 +25,8 @@ const PING: Command = ["PING"];
 export class Probe {
   readonly #transport: Transport;
   readonly #deadline: Deadline;
-  /** When the servers that have not answered were asked, by address. */
-  readonly #asked = new Map<string, number>();
+  /** The pings that have not been answered, by address. */
+  readonly #open = new Map<string, Ping>();
 
   constructor(transport: Transport, deadline: Deadline) {
     this.#transport = transport;
@@ -39,19 +46,20 @@ export class Probe {
     await Promise.any(servers.map(({ address, send }) => this.#ping(address, () => send(PING))));
   }
 
-  async #ping(address: string, send: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
+  #ping(address: string, send: (signal: AbortSignal) => Promise<unknown>): Promise<unknown> {
     const now = performance.now();
-    const asked = this.#asked.get(address);
-    if (asked !== undefined && now - asked < PATIENCE) throw new Error("asked already");
-    this.#asked.set(address, now);
+    const open = this.#open.get(address);
+    if (open !== undefined && now - open.asked < PATIENCE) return open.inTime;
     const abort = new AbortController();
     const answer = send(abort.signal);
-    const settled = () => this.#asked.delete(address);
-    answer.then(settled, settled);
-    await this.#deadline.bound(answer, "PING", (error) => {
+    const inTime = this.#deadline.bound(answer, "PING", (error) => {
       abort.abort();
       return error;
     });
+    this.#open.set(address, { asked: now, inTime });
+    const settled = () => this.#open.delete(address);
+    answer.then(settled, settled);
+    return inTime;
   }
 }
 
