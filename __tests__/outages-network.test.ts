@@ -4,7 +4,7 @@ import { createClient } from "redis";
 import { type RedisServer, startRedis } from "../tools/redis-server.js";
 import { type Opened, plain } from "./conformance/clients.js";
 import { expectAccounted, type Load, startLoad } from "./support/load.js";
-import { type Proxy, startProxy } from "./support/proxy.js";
+import { startProxy, type TcpProxy } from "./support/proxy.js";
 import {
   connect,
   makeStore,
@@ -24,7 +24,7 @@ const bound = 2 * timeout + 2000;
 
 let server: RedisServer;
 let direct: TestClient;
-let proxy: Proxy;
+let proxy: TcpProxy;
 beforeAll(async () => {
   server = await startRedis();
   direct = await connect(6, server.url);

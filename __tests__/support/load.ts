@@ -34,18 +34,25 @@ export interface Load {
   report(): LoadReport;
   /** Waits until so many more requests than now have been answered. */
   answers(more: number): Promise<void>;
+  /** Waits until each user has been answered once more. */
+  everyone(): Promise<void>;
   /** Waits until so many more requests than now have failed with this code, or been bypassed. */
   failures(code: string, more: number): Promise<void>;
   /** Ends it when all requests have been answered. */
   stop(): Promise<LoadReport>;
+  /** The changes that have been acknowledged so far. */
+  acknowledged(): string[];
   /** Acknowledged changes that `store` does not have. */
   lost(store: RedisStore): Promise<string[]>;
+  /** The users, by session id, and how many requests of each have failed. */
+  users(): { sid: string; failures: number }[];
 }
 
 interface User {
   readonly acknowledged: Set<string>;
   cookie: string | undefined;
   sid: string | undefined;
+  failures: number;
 }
 
 /** Changes the session and answers only when that is in Redis. */
@@ -116,6 +123,7 @@ export async function startLoad(
     try {
       const answer = await ask(agent, port, `/change?name=${name}`, user.cookie);
       if (answer.status === 500) {
+        user.failures++;
         fail(answer.body);
         return;
       }
@@ -142,7 +150,7 @@ export async function startLoad(
 
   const users = Array.from(
     { length: count },
-    (): User => ({ acknowledged: new Set(), cookie: undefined, sid: undefined }),
+    (): User => ({ acknowledged: new Set(), cookie: undefined, sid: undefined, failures: 0 }),
   );
   await Promise.all(users.map(visit));
   const loops = users.flatMap((user) =>
@@ -171,6 +179,12 @@ export async function startLoad(
       const goal = totals.answered + more;
       await until(() => totals.answered >= goal);
     },
+    async everyone() {
+      const before = users.map(({ acknowledged }) => acknowledged.size);
+      await until(() =>
+        users.every(({ acknowledged }, index) => acknowledged.size > Number(before[index])),
+      );
+    },
     async failures(code, more) {
       const have = () => (code === "bypassed" ? totals.bypassed : (failed[code] ?? 0));
       const goal = have() + more;
@@ -185,12 +199,14 @@ export async function startLoad(
       }
       return result;
     },
+    acknowledged: () => users.flatMap(({ acknowledged }) => [...acknowledged]),
+    users: () => users.map(({ sid, failures }) => ({ sid: sid ?? "none", failures })),
     async lost(other) {
       const missing: string[] = [];
       for (const { sid, acknowledged } of users) {
         const session = (await other.get(sid ?? "none")) as AppSession | null;
         for (const name of acknowledged) {
-          if (session === null || !(name in session)) missing.push(`${name} of ${sid}`);
+          if (session === null || !(name in session)) missing.push(name);
         }
       }
       return missing;

@@ -17,7 +17,7 @@ interface Link {
 }
 
 /** A TCP proxy on the loopback interface that stands between a client and a Redis. */
-export interface Proxy {
+export interface TcpProxy {
   readonly port: number;
   readonly url: string;
   /** How many connections there are through it. */
@@ -40,7 +40,7 @@ export interface Proxy {
 }
 
 /** Starts a proxy to a port of the loopback interface. */
-export async function startProxy(target: number): Promise<Proxy> {
+export async function startProxy(target: number): Promise<TcpProxy> {
   const links = new Set<Link>();
   let way: Way = { kind: "pass" };
   let refuses = false;
