@@ -1,0 +1,82 @@
+// "Your devices": where a user is logged in, with a button that ends each of the sessions.
+import { createHash } from "node:crypto";
+import express from "express";
+import session from "express-session";
+import { createClient } from "redis";
+import { RedisStore } from "redis-session-store";
+import { content, listen } from "./listen.js";
+
+const client = createClient({ url: process.env.REDIS_URL ?? "redis://127.0.0.1:6379" });
+client.on("error", (error) => console.error(String(error)));
+await client.connect();
+
+const store = new RedisStore({ client, userId: (session) => content(session).user });
+
+const app = express();
+app.use(
+  session({
+    store,
+    secret: process.env.SESSION_SECRET ?? "keyboard cat",
+    resave: false,
+    saveUninitialized: false,
+    // Other sites cannot press the buttons.
+    cookie: { sameSite: "strict", maxAge: 7 * 24 * 3600 * 1000 },
+  }),
+);
+app.use(express.urlencoded({ extended: false }));
+
+/** A session id is a credential and stays on the server; this names a session on the page. @param {string} sid */
+const nameOf = (sid) => createHash("sha256").update(sid).digest("hex").slice(0, 16);
+
+/** @param {string} text */
+const escaped = (text) => text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
+
+app.get("/", async (req, res) => {
+  const { user } = content(req.session);
+  if (user === undefined) {
+    res.send(
+      '<form method="post" action="/login"><input name="user"><button>Log in</button></form>',
+    );
+    return;
+  }
+  const rows = (await store.sessionsOf(user)).map(({ sid, session, expires }) => {
+    const device = escaped(content(session).device ?? "unknown");
+    const until = expires?.toISOString() ?? "for ever";
+    const button =
+      sid === req.sessionID
+        ? "this device"
+        : `<form method="post" action="/revoke"><button name="device" value="${nameOf(sid)}">Log out</button></form>`;
+    return `<tr><td>${device}</td><td>${until}</td><td>${button}</td></tr>`;
+  });
+  res.send(
+    `<h1>Devices of ${escaped(user)}</h1><table>${rows.join("")}</table>
+     <form method="post" action="/revoke-others"><button>Log out everywhere else</button></form>`,
+  );
+});
+
+app.post("/login", (req, res, next) => {
+  const { user } = req.body ?? {};
+  if (typeof user !== "string" || user === "") return res.redirect("/");
+  req.session.regenerate((error) => {
+    if (error) return next(error);
+    Object.assign(req.session, { user, device: req.get("User-Agent") });
+    req.session.save((failure) => (failure ? next(failure) : res.redirect("/")));
+  });
+});
+
+app.post("/revoke", async (req, res) => {
+  const { user } = content(req.session);
+  if (user === undefined) return res.redirect("/");
+  // Only among the user's own sessions: nobody can end those of others.
+  const found = (await store.sessionsOf(user)).find(({ sid }) => nameOf(sid) === req.body?.device);
+  if (found !== undefined) await store.destroy(found.sid);
+  res.redirect("/");
+});
+
+app.post("/revoke-others", async (req, res) => {
+  const { user } = content(req.session);
+  if (user !== undefined) await store.destroyAllOf(user, { except: req.sessionID });
+  res.redirect("/");
+});
+
+listen(app);
