@@ -31,12 +31,32 @@ type CreateOldClient = (url: string, options?: object) => OldClient;
 
 /** `createClient` of redis 2 or 3. */
 export function oldRedis(major: 2 | 3): CreateOldClient {
-  return (require(`redis${major}`) as { createClient: CreateOldClient }).createClient;
+  const found: unknown = major === 2 ? require("redis2") : require("redis3");
+  return (found as { createClient: CreateOldClient }).createClient;
 }
 
-/** The class of a major from before 7: its factory over express-session. */
-export function factoryOf(major: number): (session: unknown) => StoreClass {
-  return require(`connect-redis-${major}`) as (session: unknown) => StoreClass;
+type Factory = (session: unknown) => StoreClass;
+
+// Each by its full name: so the check for unused packages finds them.
+const PACKAGES = {
+  1: () => require("connect-redis-1") as Factory,
+  2: () => require("connect-redis-2") as Factory,
+  3: () => require("connect-redis-3") as Factory,
+  4: () => require("connect-redis-4") as Factory,
+  5: () => require("connect-redis-5") as Factory,
+  6: () => require("connect-redis-6") as Factory,
+  6.1: () => require("connect-redis-6.1") as Factory,
+};
+const CLASSES = {
+  7: () => (require("connect-redis-7") as { default: StoreClass }).default,
+  8: () => (require("connect-redis-8") as { RedisStore: StoreClass }).RedisStore,
+  9: () => (require("connect-redis-9") as { RedisStore: StoreClass }).RedisStore,
+  10: () => Store10 as unknown as StoreClass,
+};
+
+/** The factory that a version from before 7 is. */
+export function factoryOf(version: keyof typeof PACKAGES): Factory {
+  return PACKAGES[version]();
 }
 
 const REDIS = new URL(url || "redis://127.0.0.1");
@@ -67,42 +87,47 @@ async function end(client: NewClient): Promise<void> {
 /** A client that apps passed to connect-redis 4 to 6, by the name that a test gives it. */
 export async function callbackClient(
   kind: "redis 2" | "redis 3" | "redis 4 in legacyMode" | "ioredis 4",
+  address = url,
 ): Promise<{ client: object; close: () => Promise<void> | void }> {
   if (kind === "redis 4 in legacyMode") {
-    const client = await promised("redis4", { legacyMode: true });
+    const client = await promised("redis4", { url: address, legacyMode: true });
     return { client, close: () => end(client) };
   }
   if (kind === "ioredis 4") {
     const Redis = require("ioredis4") as new (url: string) => { disconnect(): void };
-    const client = new Redis(url);
+    const client = new Redis(address);
     return { client, close: () => client.disconnect() };
   }
-  const client = oldRedis(kind === "redis 2" ? 2 : 3)(url);
+  const client = oldRedis(kind === "redis 2" ? 2 : 3)(address);
   return { client, close: () => client.end(false) };
 }
 
 /** A store of connect-redis `major`, as an app of its time made it. */
-export async function oldStore(major: number, options: Options = {}): Promise<Old> {
-  if (major <= 3) {
-    const OldRedisStore = factoryOf(major)(session);
-    // Version 1 says `new require("redis")`, and the require of jest is no constructor.
-    const given = major === 1 ? { client: oldRedis(2)(url) } : {};
-    const where = { host: REDIS.hostname, port: REDIS.port };
-    const store = new OldRedisStore({ ...given, ...where, ...options });
-    const { client } = store as unknown as { client: OldClient };
-    return { store, close: () => client.end(false) };
+export async function oldStore(
+  major: Exclude<keyof typeof PACKAGES, 6.1> | keyof typeof CLASSES,
+  options: Options = {},
+): Promise<Old> {
+  switch (major) {
+    case 1:
+    case 2:
+    case 3: {
+      // Version 1 says `new require("redis")`, and the require of jest is no constructor.
+      const given = major === 1 ? { client: oldRedis(2)(url) } : {};
+      const where = { host: REDIS.hostname, port: REDIS.port };
+      const store = new (factoryOf(major)(session))({ ...given, ...where, ...options });
+      const { client } = store as unknown as { client: OldClient };
+      return { store, close: () => client.end(false) };
+    }
+    case 4:
+    case 5:
+    case 6: {
+      const kinds = { 4: "redis 2", 5: "redis 3", 6: "redis 4 in legacyMode" } as const;
+      const { client, close } = await callbackClient(kinds[major]);
+      return { store: new (factoryOf(major)(session))({ client, ...options }), close };
+    }
+    default: {
+      const client = await promised(major <= 8 ? "redis4" : "redis5");
+      return { store: new (CLASSES[major]())({ client, ...options }), close: () => end(client) };
+    }
   }
-  if (major <= 6) {
-    const kinds = { 4: "redis 2", 5: "redis 3", 6: "redis 4 in legacyMode" } as const;
-    const { client, close } = await callbackClient(kinds[major as 4 | 5 | 6]);
-    return { store: new (factoryOf(major)(session))({ client, ...options }), close };
-  }
-  const client = await promised(major <= 8 ? "redis4" : "redis5");
-  const RedisStore =
-    major === 10
-      ? (Store10 as unknown as StoreClass)
-      : major === 7
-        ? (require("connect-redis-7") as { default: StoreClass }).default
-        : (require(`connect-redis-${major}`) as { RedisStore: StoreClass }).RedisStore;
-  return { store: new RedisStore({ client, ...options }), close: () => end(client) };
 }
