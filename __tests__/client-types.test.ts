@@ -48,6 +48,19 @@ new RedisStore({ client: new Valkey() });
 new RedisStore({ client: new ValkeyCluster([]) });
 new RedisStore({ client: await GlideClient.createClient({ addresses: [] }) });
 new RedisStore({ client: await GlideClusterClient.createClient({ addresses: [] }) });
+// What an inline serializer gets is known.
+new RedisStore({
+  client: c6,
+  serializer: { parse: (text) => JSON.parse(text.trim()), stringify: (one) => JSON.stringify(one) },
+});
+new RedisStore({
+  client: c6,
+  serializer: {
+    binary: true,
+    parse: (bytes) => JSON.parse(bytes.toString("utf8")),
+    stringify: async (one) => Buffer.from(JSON.stringify(one)),
+  },
+});
 // @ts-expect-error a promise
 new RedisStore({ client: redis6.createClient().connect() });
 // @ts-expect-error nothing

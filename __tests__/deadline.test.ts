@@ -296,3 +296,21 @@ test("without a deadline nothing is added to what is stored", async () => {
   await store.set("sid", session);
   expect(await rawOf(client).get(`${store.prefix}sid`)).toBe(JSON.stringify(sessionOf({ a: 2 })));
 });
+
+test("a store without a deadline keeps the creation time of one with it, and shows it to nobody", async () => {
+  const store = makeStore(client, { absoluteTtl: 5000 });
+  await store.set("sid", sessionOf({ a: 1 }));
+  const { __createdAt: created } = JSON.parse(
+    (await rawOf(client).get(`${store.prefix}sid`)) ?? "",
+  );
+  expect(created).toBeGreaterThan(0);
+
+  const plain = makeStore(client, { prefix: store.prefix });
+  const session = (await plain.get("sid")) as SessionData;
+  expect(session).not.toHaveProperty("__createdAt");
+  expect(await plain.all()).toEqual([{ ...session, id: "sid" }]);
+  Object.assign(session, { b: 2 });
+  expect(await plain.set("sid", session)).toBe("OK");
+  const stored = JSON.parse((await rawOf(client).get(`${store.prefix}sid`)) ?? "");
+  expect(stored).toMatchObject({ a: 1, b: 2, __createdAt: created });
+});

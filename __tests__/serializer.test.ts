@@ -336,3 +336,14 @@ test("nothing of an encrypted session is readable in Redis", async () => {
   expect(stored).not.toContain("hidden");
   expect(stored).not.toContain("cookie");
 });
+
+test.each([
+  ["text", () => "{}"],
+  ["a list", () => [1]],
+  ["null", () => null],
+])("a session whose toJSON makes %s of it is refused, and nothing is stored", async (_, toJSON) => {
+  const store = makeStore(client);
+  const refused = store.set("sid", Object.assign(sessionOf({}), { toJSON }));
+  await expect(refused).rejects.toMatchObject({ code: "ERR_INVALID_SESSION" });
+  expect(await store.length()).toBe(0);
+});

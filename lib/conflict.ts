@@ -55,7 +55,9 @@ export class Conflicts {
     const life = lifetime(rules, session, sid, created, now, true);
     const isThere =
       sameSession(session, current.session) && !(loaded.undated && current.created === undefined);
-    const value = isThere ? undefined : await this.#records.write(session, created, current.hidden);
+    const value = isThere
+      ? undefined
+      : await this.#records.write(session, current.created ?? loaded.stamp, current.hidden);
     return { value, life, session, report };
   }
 }

@@ -15,6 +15,8 @@ export interface Loaded {
   ancestor: Value | undefined;
   /** When the session was created, in ms since the epoch; where that is not stored, first seen. */
   readonly created: number;
+  /** The creation time as it is to be stored; `undefined` where none is. */
+  readonly stamp: number | undefined;
   /** Whether a creation time is needed and not stored yet. */
   undated: boolean;
   /** Whose session it was when loaded or last saved, where sessions are indexed by user. */

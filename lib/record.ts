@@ -3,9 +3,9 @@ import { put, type Tree } from "./merge.js";
 import { decode, encode, isThenable, type Serializer } from "./serializer.js";
 
 /**
- * The key of a session under which its creation time is stored, in ms since the epoch. Only
- * sessions with a deadline have it. Apps on this store never see it; on another one it is a key
- * like any other, which the session keeps.
+ * The key of a session under which its creation time is stored, in ms since the epoch. Only a store
+ * with deadlines writes it; each store keeps it, and no app on this one sees it. On another store
+ * it is a key like any other.
  */
 const CREATED = "__createdAt";
 
@@ -23,40 +23,30 @@ export interface SessionRecord {
 /** Reads and writes what Redis holds for a session. */
 export class Records {
   readonly #serializer: Serializer;
-  readonly #dated: boolean;
 
-  /** @param dated - whether creation times are kept */
-  constructor(serializer: Serializer, dated: boolean) {
+  constructor(serializer: Serializer) {
     this.#serializer = serializer;
-    this.#dated = dated;
   }
 
   /** Reads a session; at once where the serializer answers at once. */
   read(value: Value, sid: string): SessionRecord | Promise<SessionRecord> {
     const session = decode(this.#serializer, value, sid);
-    return isThenable(session) ? session.then((read) => this.#record(read)) : this.#record(session);
-  }
-
-  #record(session: Tree): SessionRecord {
-    if (!this.#dated || !Object.hasOwn(session, CREATED)) return { session, created: undefined };
-    const created = session[CREATED];
-    delete session[CREATED];
-    const known = typeof created === "number" && Number.isFinite(created);
-    return { session, created: known ? created : undefined };
+    return isThenable(session) ? session.then(recordOf) : recordOf(session);
   }
 
   /**
    * The text of a session, taken from it at once.
    *
+   * @param created - its creation time, if that is to be stored
    * @param hidden - stored keys that `session` cannot show; they are kept
    */
-  write(session: object, created: number, hidden: Tree | undefined): Promise<Value> {
-    if (!this.#dated && hidden === undefined) return encode(this.#serializer, session);
+  write(session: object, created?: number, hidden?: Tree): Promise<Value> {
+    if (created === undefined && hidden === undefined) return encode(this.#serializer, session);
     const whole: Tree = {};
     for (const part of [session as Tree, hidden ?? {}]) {
       for (const key of Object.keys(part)) put(whole, key, part[key]);
     }
-    if (this.#dated) whole[CREATED] = created;
+    if (created !== undefined) whole[CREATED] = created;
     return encode(this.#serializer, whole);
   }
 
@@ -76,6 +66,14 @@ export class Records {
       sumFrom(a, cookieOfA) !== sumFrom(b, cookieOfB)
     );
   }
+}
+
+function recordOf(session: Tree): SessionRecord {
+  if (!Object.hasOwn(session, CREATED)) return { session, created: undefined };
+  const created = session[CREATED];
+  delete session[CREATED];
+  const isTime = typeof created === "number" && Number.isFinite(created);
+  return { session, created: isTime ? created : undefined };
 }
 
 /** The sum of the character codes of a text from `start` on. */

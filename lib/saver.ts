@@ -3,7 +3,7 @@ import { type Port, sameValue, type Value } from "./client/port.js";
 import { Conflicts } from "./conflict.js";
 import { type CookieSettings, settingsOf } from "./cookie.js";
 import { StoreError } from "./errors.js";
-import { type Lifetime, lifetime, refreshExpires } from "./expiry.js";
+import { hasDeadline, type Lifetime, lifetime, refreshExpires } from "./expiry.js";
 import { shortSid } from "./keys.js";
 import { expiresOf, isRedated, type Loaded } from "./loaded.js";
 import type { Membership } from "./membership.js";
@@ -67,7 +67,7 @@ export class Saver {
     const now = Date.now();
     const life = lifetime(settings.rules, session, sid, now, now, false);
     const user = index?.userOf(session);
-    const text = records.write(session, now, undefined);
+    const text = records.write(session, hasDeadline(settings.rules) ? now : undefined);
     const writer = { sid, loaded: undefined, user: () => user };
     return this.#inTurn(writer, text, (value, turn, entry) =>
       this.#set(sid, value, life, turn, entry),
@@ -76,7 +76,7 @@ export class Saver {
 
   /** Saves an object that the store handed out, or is about to save for the first time. */
   async save(loaded: Loaded, session: object): Promise<SaveResult> {
-    const { sid, created, hidden } = loaded;
+    const { sid, created, stamp, hidden } = loaded;
     const { records, settings, index } = this.#context;
     const redated = isRedated(loaded, session);
     const expires = expiresOf(session);
@@ -84,7 +84,7 @@ export class Saver {
     const { cookie } = session as { cookie?: CookieSettings };
     const saved = cookie && settingsOf(cookie);
     const user = index?.userOf(session);
-    const text = records.write(session, created, hidden);
+    const text = records.write(session, stamp, hidden);
     const writer = { sid, loaded, user: () => user };
     return this.#inTurn(writer, text, async (value, turn, entry) => {
       const result = await this.#write(loaded, value, life, redated, turn, entry);
@@ -95,12 +95,12 @@ export class Saver {
 
   /** Saves nothing of a loaded object but its cookie. */
   async saveCookie(loaded: Loaded, cookie: CookieSettings | undefined): Promise<SaveResult> {
-    const { sid, created, hidden } = loaded;
+    const { sid, created, stamp, hidden } = loaded;
     const { records, settings } = this.#context;
     const redated = isRedated(loaded, { cookie });
     const expires = expiresOf({ cookie });
     const saved = cookie && settingsOf(cookie);
-    const text = records.write({ cookie }, created, undefined);
+    const text = records.write({ cookie });
     const writer = { sid, loaded, user: () => loaded.user };
     return this.#inTurn(writer, text, async (value, turn, entry) => {
       // Not before: a save of this object that was under way has changed its ancestor.
@@ -108,7 +108,7 @@ export class Saver {
       const { session: only } = await records.read(value, sid);
       if (cookie !== undefined) session.cookie = only.cookie;
       const life = lifetime(settings.rules, session, sid, created, Date.now(), !redated);
-      const own = await records.write(session, created, hidden);
+      const own = await records.write(session, stamp, hidden);
       const result = await this.#write(loaded, own, life, redated, turn, entry);
       if (result !== "GONE") Object.assign(loaded, { cookie: saved, expires });
       return result;

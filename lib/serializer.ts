@@ -76,6 +76,10 @@ export async function encode(serializer: Serializer, session: object): Promise<V
   if (serializer.binary && value instanceof Uint8Array) {
     return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   }
+  if (serializer === JSON && typeof value === "string" && !value.startsWith("{")) {
+    const message = "the session's toJSON must return an object; nothing was stored";
+    throw new StoreError("ERR_INVALID_SESSION", message);
+  }
   if (!serializer.binary && typeof value === "string") return value;
   const wanted = serializer.binary ? "a Uint8Array" : "a string";
   throw new StoreError(

@@ -14,7 +14,7 @@ import { type RedisStoreOptions, resolveOptions, type Settings } from "./options
 import { Records, type SessionRecord } from "./record.js";
 import { Renewals } from "./renewals.js";
 import { type SaveResult, Saver } from "./saver.js";
-import { isThenable, type Serializer } from "./serializer.js";
+import { isThenable, type Serializer, type TextSerializer } from "./serializer.js";
 import { Toucher, type TouchResult } from "./touch.js";
 import { assertUser, UserIndex } from "./user-index.js";
 import { hiddenKeys } from "./version.js";
@@ -56,6 +56,9 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   #isDown = false;
 
   /** @throws ERR_INVALID_OPTION for an option that is missing, unknown or out of range */
+  // Two forms of one: only so does TypeScript know what an inline `parse` gets.
+  constructor(options: RedisStoreOptions<Client> & { serializer?: TextSerializer | undefined });
+  constructor(options: RedisStoreOptions<Client>);
   constructor(options: RedisStoreOptions<Client>) {
     super();
     const settings = resolveOptions(options);
@@ -80,7 +83,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     );
     this.#cache = cacheFor(port, settings);
     this.#port = this.#cache ?? port;
-    this.#records = new Records(settings.serializer, this.#dated);
+    this.#records = new Records(settings.serializer);
     const context = {
       port: this.#port,
       settings,
@@ -312,6 +315,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       expected: value,
       ancestor: value,
       created,
+      stamp: this.#dated ? created : stored,
       undated: this.#dated && stored === undefined,
       user: this.#index?.storedUserOf(session),
       inflated: false,
@@ -335,11 +339,13 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
 
   /** From its first save on, a new Session counts as loaded. */
   #adopt(sid: string, session: SessionData): Loaded {
+    const now = Date.now();
     return this.#loaded.add(session, {
       sid,
       expected: undefined,
       ancestor: undefined,
-      created: Date.now(),
+      created: now,
+      stamp: this.#dated ? now : undefined,
       undated: false,
       user: undefined,
       inflated: true,

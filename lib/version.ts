@@ -35,7 +35,7 @@ export class Versions {
     if (!inflated) return { session, hidden: undefined, created };
     const object = this.#inflate(session, sid);
     const hidden = hiddenKeys(session, object);
-    const text = await this.#records.write(object, 0, undefined);
+    const text = await this.#records.write(object);
     return { session: (await this.#records.read(text, sid)).session, hidden, created };
   }
 
