@@ -8,7 +8,7 @@ import type { Command, Primary, Transport } from "./transport.js";
 const LOOK = 20;
 
 /** What a subscriber is told. */
-export interface SubscriberEvents {
+interface SubscriberEvents {
   readonly onMessage: (channel: string, message: string) => void;
   /** The connection is gone, and is not used again. */
   readonly onLost: () => void;
