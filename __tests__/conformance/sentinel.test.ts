@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { GlideClient } from "@valkey/valkey-glide";
 import { RedisStore } from "../../lib/index.js";
 import { type SentinelSet, startSentinels } from "../support/servers.js";
 import { until } from "../support/store.js";
@@ -31,6 +32,19 @@ describe.each(sentinels)("sentinels: $name", ({ open, keyPrefix = "" }) => {
       await close();
     }
   });
+});
+
+test("valkey-glide, which is given all nodes and set to read from replicas, reads on the primary alone", async () => {
+  const client = await GlideClient.createClient({
+    addresses: set.nodes.map(({ port }) => ({ host: "127.0.0.1", port })),
+    readFrom: "preferReplica",
+    requestTimeout: 2000,
+  });
+  try {
+    await expectNoReads(new RedisStore({ client, prefix: newPrefix() }), await set.replicas());
+  } finally {
+    client.close();
+  }
 });
 
 test("all clients outlive the end of the primary", async () => {
