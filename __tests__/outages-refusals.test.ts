@@ -152,13 +152,10 @@ describe.each(ways)("$name", ({ name, open }) => {
     let loading = await startRedis({ dir, args });
     try {
       const filler = await connect(6, loading.url);
-      await filler.sendCommand(["DEBUG", "POPULATE", "800"]).catch(async () => {
-        for (let n = 0; n < 800; n++) await filler.sendCommand(["SET", `filler${n}`, "x"]);
-      });
+      for (let n = 0; n < 800; n++) await filler.sendCommand(["SET", `filler${n}`, "x"]);
       const store = await openStore({ port: loading.port });
       const load = await startLoad(store);
       await load.answers(20);
-      await filler.sendCommand(["BGREWRITEAOF"]);
       const { port } = loading;
       loading.kill("SIGKILL");
       await loading.stop();
