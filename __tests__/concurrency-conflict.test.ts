@@ -73,6 +73,14 @@ describe("what a save costs, counted by Redis", () => {
     expect(await store.set("sid", mine)).toBe("MERGED");
     expect(recording.names()).toEqual(["EVALSHA", "EVALSHA"]);
     expect(await commandsRun()).toEqual({ evalsha: 2 });
+
+    // What this process wrote before is no hindrance to who has loaded the session since.
+    await change(key, { other: 2 });
+    const next = await load(store, "sid");
+    next.n = 4;
+    recording.names();
+    expect(await store.set("sid", next)).toBe("OK");
+    expect(recording.names()).toEqual(["EVALSHA"]);
   });
 
   test("a save that changes nothing is a renewal: the text stays as it is", async () => {
@@ -89,6 +97,20 @@ describe("what a save costs, counted by Redis", () => {
     expect(await observer.get(key)).toBe(JSON.stringify(same));
     expect(await observer.pttl(key)).toBeGreaterThan(3_600_000);
     expect(recording.names()).toEqual(["EVALSHA"]);
+  });
+
+  test("writers that come one after the other, while others wait, do not compete either", async () => {
+    const { store, recording } = await stored({});
+    const sessions = await Promise.all(Array.from({ length: 50 }, () => load(store, "sid")));
+    recording.names();
+    const saves: Promise<string>[] = [];
+    for (const [index, session] of sessions.entries()) {
+      // Two come for each one that is done.
+      saves.push(store.set("sid", Object.assign(session, { [`k${index}`]: 1 })));
+      if (index % 2 === 1) await saves[index >> 1];
+    }
+    expect(new Set(await Promise.all(saves))).toEqual(new Set(["OK", "MERGED"]));
+    expect(recording.names()).toHaveLength(50);
   });
 
   test("fifty writers in one process do not compete: one command each", async () => {
