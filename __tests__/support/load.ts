@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import type { RequestHandler } from "express";
+import type { CookieOptions } from "express-session";
 import type { RedisStore } from "../../lib/index.js";
 import { type AppSession, makeApp, until } from "./store.js";
 
@@ -103,9 +104,9 @@ function ask(agent: Agent, port: number, path: string, cookie: string | undefine
  */
 export async function startLoad(
   store: RedisStore,
-  { users: count = 4, parallel = 2, pause = 10 } = {},
+  { users: count = 4, parallel = 2, pause = 10, cookie = {} as CookieOptions } = {},
 ): Promise<Load> {
-  const app = makeApp(store, { "/change": change });
+  const app = makeApp(store, { "/change": change }, { cookie });
   const server = app.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
