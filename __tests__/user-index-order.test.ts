@@ -1,5 +1,6 @@
 import type { SessionData } from "express-session";
 import type { RedisStoreOptions } from "../lib/index.js";
+import { INDEX_EVICT } from "../lib/scripts.js";
 import { record } from "./support/recording.js";
 import {
   connect,
@@ -161,7 +162,7 @@ describe("a process that ends in between", () => {
   });
 
   test("a renewal whose entry failed is not taken for done", async () => {
-    let fails = true;
+    let fails = false;
     const prefix = freshPrefix();
     const store = makeStore(
       record(client, (command, reply) => {
@@ -170,10 +171,14 @@ describe("a process that ends in between", () => {
       }).client,
       { prefix, userId },
     );
-    await refusal(store.set("s", sessionOf({ user: "ada" })));
+    await store.set("s", sessionOf({ user: "ada" }));
+    const session = (await store.get("s")) as Loaded;
+    await tick();
+    fails = true;
+    await refusal(store.touch("s", session));
     await rawOf(client).send("DEL", ...(await keysOf(prefix)));
     fails = false;
-    await store.touch("s", (await store.get("s")) as Loaded);
+    await store.touch("s", session);
     expect(await sidsOf(store, "ada")).toEqual(["s"]);
   });
 
@@ -246,6 +251,35 @@ async function keysOf(prefix: string): Promise<string[]> {
   return rawOf(client).send<string[]>("KEYS", `*users-of:${prefix}*`);
 }
 
+test("the session being written is not the one that makes room, though others were written later", async () => {
+  const prefix = freshPrefix();
+  // A server on which the limit is not set yet.
+  const other = makeStore(client, { prefix, userId });
+  let isFirst = true;
+  const slow = new Proxy(client, {
+    get(target, name) {
+      if (name === "sendCommand") {
+        return async (command: (string | Buffer)[], settings?: object) => {
+          if (command[1] === INDEX_EVICT.sha && isFirst) {
+            isFirst = false;
+            // This login comes in between, and is younger.
+            await other.set("younger", sessionOf({ user: "ada" }));
+          }
+          return target.sendCommand(command, settings);
+        };
+      }
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const store = makeStore(slow, { prefix, userId, maxSessionsPerUser: 1 });
+  await store.set("old", sessionOf({ user: "ada" }));
+  expect(await store.set("written", sessionOf({ user: "ada" }))).toBe("OK");
+  expect(isFirst).toBe(false);
+  expect(await sidsOf(store, "ada")).toEqual(["written"]);
+  expect(await store.ids()).toEqual(["written"]);
+});
+
 describe("who is who", () => {
   test("a session that another program gave to another user is neither listed nor ended nor evicted", async () => {
     const store = makeStore(client, { userId, maxSessionsPerUser: 1 });
@@ -266,6 +300,16 @@ describe("who is who", () => {
     session.n = 1;
     expect(await store.set("s", session)).toBe("GONE");
     expect(await keysOf(store.prefix)).toEqual([]);
+  });
+
+  test("a login that is discarded gives its place back", async () => {
+    const store = makeStore(client, { userId, maxSessionsPerUser: 1, onLimit: "reject" });
+    await store.set("s", sessionOf());
+    const session = (await store.get("s")) as Loaded;
+    await rawOf(client).send("DEL", `${store.prefix}s`);
+    session.user = "ada";
+    expect(await store.set("s", session)).toBe("GONE");
+    expect(await store.set("next", sessionOf({ user: "ada" }))).toBe("OK");
   });
 
   test("a renewal of a session that was logged out meanwhile does not list it again", async () => {
