@@ -372,6 +372,19 @@ describe("the cookie", () => {
     }
   });
 
+  test("of a merged session says when the session ends", async () => {
+    const { mine, other, saveMine, saveOther, stored } = await pair({}, {}, cookie);
+    other.o = 1;
+    await saveOther();
+    const later = Date.now() + 300_000;
+    const clock = jest.spyOn(Date, "now").mockReturnValue(later);
+    mine.n = 1;
+    expect(await saveMine()).toBe("MERGED");
+    clock.mockRestore();
+    const { expires } = (await stored())?.cookie ?? {};
+    expect(new Date(expires ?? 0).getTime()).toBe(later + 600_000);
+  });
+
   test("a shorter life that one request asked for stands as well", async () => {
     const { here, there, sid, mine, other, pttl, saveMine } = await pair({}, {}, cookie);
     other.cookie.maxAge = 60_000;
@@ -514,6 +527,10 @@ describe("what the store knows holds for one object under one id", () => {
       const wanted = Object.entries(JSON.parse(`{${hidden}}`) as object);
       expect(new Map(rest)).toEqual(new Map(wanted));
     };
+    // Nothing of it is a change of a request: a save that changes nothing writes nothing.
+    const text = await raw.get(key);
+    expect(await there.set(sid, other)).toBe("OK");
+    expect(await raw.get(key)).toBe(text);
     other.o = 1;
     expect(await there.set(sid, other)).toBe("OK");
     await holds();
@@ -523,7 +540,6 @@ describe("what the store knows holds for one object under one id", () => {
     mine.cookie.maxAge = DAY;
     expect(await here.touch(sid, mine)).toBe("OK");
     await holds();
-    // Nothing of it was a change of the request.
     expect(await here.set(sid, mine)).toBe("OK");
     await holds();
   });
