@@ -9,6 +9,7 @@ import { type Layout, layoutOf } from "./layout.js";
 import type { KeyType, Port, Value } from "./port.js";
 import { Probe } from "./probe.js";
 import { type Page, scanAll } from "./scan.js";
+import { Switches } from "./switches.js";
 import type { Command, Primary, Transport } from "./transport.js";
 
 /** Before a command is sent again that was redirected too often, in ms. */
@@ -21,6 +22,7 @@ export class Commands implements Port {
   readonly #timeout: number;
   readonly #deadline: Deadline;
   readonly #health: Health;
+  readonly #switches: Switches;
   /** What a key needs in front of it to be sent. */
   readonly #prefix: string;
 
@@ -48,6 +50,7 @@ export class Commands implements Port {
     this.#deadline = new Deadline(timeout, () => transport.host(), this.#health);
     const probe = new Probe(transport, this.#deadline);
     transport.complaints?.watch();
+    this.#switches = new Switches(transport.onSwitch);
     this.#prefix = transport.addsPrefix ? "" : transport.keyPrefix;
   }
 
@@ -84,19 +87,16 @@ export class Commands implements Port {
   }
 
   async *scan(prefix: string, count: number, type: KeyType = "string"): AsyncGenerator<string[]> {
-    const { keyPrefix, onSwitch, primaries } = this.#transport;
+    const { keyPrefix, primaries } = this.#transport;
     const options = ["MATCH", patternOf(keyPrefix + prefix), "COUNT", String(count)];
     options.push("TYPE", type);
-    let switches = 0;
-    const stop = onSwitch?.(() => {
-      switches++;
-    });
+    this.#switches.watch();
     try {
       const batches = scanAll({
         primaries: primaries === undefined ? async () => [ONLY] : () => this.#bound(primaries()),
         layout: (primary) => this.#layout(primary),
         page: (primary, cursor) => this.#page(primary, ["SCAN", cursor, ...options]),
-        switches: () => switches,
+        switches: () => this.#switches.count,
         patience: this.#timeout,
       });
       const own = keyPrefix.length;
@@ -104,7 +104,7 @@ export class Commands implements Port {
         yield own === 0 ? keys : keys.map((key) => key.slice(own));
       }
     } finally {
-      stop?.();
+      this.#switches.unwatch();
     }
   }
 
