@@ -38,6 +38,11 @@ describe("what is no client is refused at construction", () => {
     ["a promise of a client", Promise.resolve({}), /is a promise; await it/],
     ["another store", { client: {}, get() {}, set() {} }, /none that the store knows/],
     ["a client of redis 3", { send_command() {}, connected: true, options: {} }, /none that/],
+    [
+      "a client of redis 4.0",
+      { sendCommand() {}, isOpen: true },
+      /early version of redis 4; update/,
+    ],
     ["a client of something else", { sendCommand() {} }, /old or unknown package/],
     [
       "a cluster of redis 4.0",

@@ -161,7 +161,7 @@ function nodeRedis(client: object, features: Features): Transport {
     );
   }
   if (typeof features.isReady !== "boolean") {
-    throw refused("what was passed is none that the store knows");
+    throw refused("what was passed is of an early version of redis 4; update the package redis");
   }
   return new NodeRedisClientTransport(client as NodeRedisClient);
 }
