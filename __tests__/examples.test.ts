@@ -17,7 +17,8 @@ import {
 import { startTls, type TlsServer } from "./support/tls.js";
 
 const folder = resolve(__dirname, "../examples");
-const shared = ["app.js", "addresses.js"];
+// copy-sessions.js is no app and has a test of its own.
+const shared = ["app.js", "addresses.js", "copy-sessions.js"];
 const examples = readdirSync(folder).filter(
   (name) => name.endsWith(".js") && !shared.includes(name),
 );

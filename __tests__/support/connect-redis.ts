@@ -3,7 +3,7 @@ import session, { type SessionData, type Store } from "express-session";
 import { url } from "./store.js";
 
 /** A store of another package, with every method that this one may be compared by. */
-export type OldStore = Store & {
+type OldStore = Store & {
   touch(
     sid: string,
     session: SessionData,
@@ -125,7 +125,10 @@ export async function oldStore(
       const { client, close } = await callbackClient(kinds[major]);
       return { store: new (factoryOf(major)(session))({ client, ...options }), close };
     }
-    default: {
+    case 7:
+    case 8:
+    case 9:
+    case 10: {
       const client = await promised(major <= 8 ? "redis4" : "redis5");
       return { store: new (CLASSES[major]())({ client, ...options }), close: () => end(client) };
     }

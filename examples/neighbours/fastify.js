@@ -1,0 +1,23 @@
+// @fastify/session takes stores of express-session.
+import cookie from "@fastify/cookie";
+import session from "@fastify/session";
+import fastify from "fastify";
+import { options, visit } from "./shared.js";
+
+const app = fastify();
+await app.register(cookie);
+await app.register(session, {
+  store: /** @type {session.SessionStore} */ (/** @type {unknown} */ (options.store)),
+  // It wants 32 characters.
+  secret: options.secret.padEnd(32, "."),
+  saveUninitialized: false,
+  cookie: { secure: false, maxAge: 30 * 60 * 1000 },
+});
+app.get("/", (req) => visit(req.session));
+app.post("/logout", async (req) => {
+  await req.session.destroy();
+  return "bye\n";
+});
+
+const address = await app.listen({ port: Number(process.env.PORT ?? 3000), host: "127.0.0.1" });
+console.log(`listening on ${address}`);
