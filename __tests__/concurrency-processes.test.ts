@@ -16,7 +16,7 @@ const prefix = freshPrefix();
 const servers: Server[] = [];
 
 async function start(): Promise<Server> {
-  const path = join(__dirname, "support/app-server.js");
+  const path = require.resolve("./support/app-server.js");
   const child = fork(path, [join(library.dir, "index.js"), url, prefix], {
     stdio: ["ignore", "pipe", "inherit", "ipc"],
   });

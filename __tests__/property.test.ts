@@ -15,7 +15,6 @@ const VARIANTS: Record<
   "a serializer with a random IV": { share: 0.15, options: { serializer: encrypted() } },
   "a binary, async serializer": { share: 0.1, options: { serializer: asyncBytes() } },
   "an absolute timeout that is far": { share: 0.08, options: { absoluteTtl: 3e9 } },
-  "a cache": { share: 0.03, options: { cache: { max: 1000 } } },
   "an index of users": { share: 0.06, options: { userId } },
 };
 

@@ -116,7 +116,6 @@ export class Run {
 
   async all(steps: readonly Step[]): Promise<void> {
     for (const step of steps) {
-      if (this.#bench.options.cache) await this.#settle();
       await this.#step(step);
     }
     for (const store of this.#stores) store.close();
@@ -129,22 +128,6 @@ export class Run {
       );
     }
     await this.#bench.observer.sendCommand(["DEL", ...this.#keys()]);
-  }
-
-  /**
-   * Waits until the caches have heard of all that was done so far: news come in order, and that of
-   * the probe comes last.
-   */
-  async #settle(): Promise<void> {
-    const probe = randomBytes(6).toString("hex");
-    const text = JSON.stringify({ cookie: { originalMaxAge: null }, probe });
-    await this.#bench.observer.sendCommand(["SET", `${this.#bench.prefix}probe`, text]);
-    const heard = async (store: RedisStore) =>
-      ((await store.get("probe")) as { probe?: unknown } | null)?.probe === probe;
-    for (const store of this.#stores) {
-      // A read from memory lets no news in.
-      while (!(await heard(store))) await new Promise((resolve) => setImmediate(resolve));
-    }
   }
 
   async #step(step: Step): Promise<void> {
