@@ -56,7 +56,8 @@ export function sameSettings(a: CookieSettings, b: CookieSettings): boolean {
 
 /** The settings of a cookie, live or stored, as they are now. */
 export function settingsOf(cookie: CookieSettings): CookieSettings {
-  const settings: Record<string, unknown> = {};
-  for (const name of NAMES) settings[name] = cookie[name];
-  return settings;
+  // Each request comes here; a loop over the names would take several times as long.
+  const { originalMaxAge, partitioned, priority, secure, httpOnly, domain, path, sameSite } =
+    cookie;
+  return { originalMaxAge, partitioned, priority, secure, httpOnly, domain, path, sameSite };
 }

@@ -45,25 +45,47 @@ export function expiresOf(session: object): unknown {
 }
 
 interface Entry extends Loaded {
-  /** The same object under another session id. */
-  other?: Entry;
+  /** The store that knows the object. */
+  owner?: LoadedSessions;
+  /** The same object of another store, or under another session id. */
+  other?: Entry | undefined;
+}
+
+/** Constructs the object that it is given: a class that extends this adds its private members to that. */
+function itself(object: object): object {
+  return object;
+}
+
+/**
+ * What is known of a session object, as a private member of the object itself: as invisible as in a
+ * WeakMap, and without its price, which for the garbage collector alone is that of a JSON.parse.
+ */
+class Known extends (itself as unknown as new (object: object) => object) {
+  #entry: Entry | undefined;
+
+  static of(session: object): Entry | undefined {
+    return #entry in session ? session.#entry : undefined;
+  }
+
+  static add(session: object, entry: Entry): void {
+    const known = #entry in session ? session : new Known(session);
+    entry.other = known.#entry;
+    known.#entry = entry;
+  }
 }
 
 /** The session objects that the store knows, for as long as the app holds them. */
 export class LoadedSessions {
-  readonly #entries = new WeakMap<object, Entry>();
-
   find(session: object, sid: string): Loaded | undefined {
-    let entry = this.#entries.get(session);
-    while (entry !== undefined && entry.sid !== sid) entry = entry.other;
+    let entry = Known.of(session);
+    while (entry !== undefined && (entry.sid !== sid || entry.owner !== this)) entry = entry.other;
     return entry;
   }
 
   add(session: object, loaded: Loaded): Loaded {
     const entry: Entry = loaded;
-    const other = this.#entries.get(session);
-    if (other !== undefined) entry.other = other;
-    this.#entries.set(session, entry);
+    entry.owner = this;
+    Known.add(session, entry);
     return entry;
   }
 }
