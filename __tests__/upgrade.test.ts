@@ -195,3 +195,42 @@ test("the page for 6 tells the truth about 6.1.0: what it leaves of a session is
   expect(await refusal(ours.get("a"))).toMatchObject({ code: "ERR_CORRUPT_SESSION" });
   await close();
 });
+
+test("the README's line gets a tutorial's app running", async () => {
+  const readme = readFileSync(resolve(__dirname, "../README.md"), "utf8");
+  const section = /### From a tutorial\n[\s\S]*?```js\n(.*)\n```/.exec(readme)?.[1] ?? "";
+  const tutorial = `
+const express = require("express");
+const session = require("express-session");
+const RedisStore = require("connect-redis")(session);
+const app = express();
+const { hostname: host, port } = new URL(process.env.REDIS_URL);
+app.use(session({
+  store: new RedisStore({ host, port, pass: "", db: 0, ttl: 260, prefix: "tutorial:", logErrors: true }),
+  secret: "ssshhhhh",
+  saveUninitialized: false,
+  resave: false,
+}));
+app.get("/", (req, res) => {
+  req.session.views = (req.session.views || 0) + 1;
+  res.send(String(req.session.views));
+});
+const server = app.listen(0, "127.0.0.1", () => {
+  console.log("http://127.0.0.1:" + server.address().port);
+});
+`;
+  const line = 'const RedisStore = require("connect-redis")(session);';
+  expect(section).toMatch(/^const RedisStore = require/);
+  const dir = await packed.app(
+    { "old.cjs": tutorial, "new.cjs": tutorial.replace(line, section) },
+    { express: "express", redis: "redis", "connect-redis": "connect-redis-3" },
+  );
+  const browser = new Browser();
+  for (const [index, name] of ["old.cjs", "new.cjs", "old.cjs"].entries()) {
+    const server = await start(join(dir, name), { REDIS_URL: redis.url });
+    running.push(server);
+    expect(await browser.get(server.url)).toBe(String(index + 1));
+  }
+  const [key = ""] = await rawOf(client).send<string[]>("KEYS", "tutorial:*");
+  expect(await rawOf(client).pttl(key)).toBeGreaterThan(250_000);
+});
