@@ -48,9 +48,19 @@ export function decode(serializer: Serializer, value: Value, sid: string): Tree 
 }
 
 function asSession(parsed: unknown, sid: string): Tree {
-  if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed))
-    return parsed as Tree;
-  throw corrupt(sid, "it is no object");
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
+    throw corrupt(sid, "it is no object");
+  }
+  const { cookie } = parsed as { cookie?: { maxAge?: unknown; originalMaxAge?: unknown } | null };
+  if (!isMaxAge(cookie?.maxAge) || !isMaxAge(cookie?.originalMaxAge)) {
+    throw corrupt(sid, "the maxAge of its cookie is no number");
+  }
+  return parsed as Tree;
+}
+
+/** Of anything else express-session throws in the middle of a response, which then never ends. */
+function isMaxAge(value: unknown): boolean {
+  return !value || typeof value === "number" || value instanceof Date;
 }
 
 /** Whether a value has to be awaited. */
