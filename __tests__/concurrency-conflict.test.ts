@@ -1,6 +1,6 @@
 import { RedisStore as ConnectRedis } from "connect-redis";
 import type { RedisClientType } from "redis";
-import type { RedisStore, RedisStoreOptions } from "../lib/index.js";
+import type { ConflictResolver, RedisStore, RedisStoreOptions } from "../lib/index.js";
 import { type RedisServer, startRedis } from "../tools/redis-server.js";
 import { record } from "./support/recording.js";
 import { load, pair } from "./support/requests.js";
@@ -331,6 +331,31 @@ describe("a conflict function", () => {
     expect(await here.get(sid)).toMatchObject({ chosen: true });
     await new Promise((resolve) => setImmediate(resolve));
     expect(events).toEqual([["here", "merged", ["/passport/user"], ["/list"]]]);
+  });
+
+  test.each<[string, ConflictResolver]>([
+    ["change what it gets and return it", (_, current, own) => Object.assign(current, own)],
+    [
+      "change what it gets and return something else",
+      (_, current, own) => ({ ...Object.assign(current, own) }),
+    ],
+    [
+      "return something frozen, as immer does",
+      (_, current, own) => Object.freeze({ ...current, ...own, cookie: Object.freeze(own.cookie) }),
+    ],
+  ])("may %s", async (_, conflict) => {
+    const { mine, other, saveMine, saveOther, stored, events } = await pair(
+      { list: [1] },
+      { conflict },
+      { originalMaxAge: 60_000, expires: new Date(Date.now() + 60_000), path: "/" },
+    );
+    other.o = 1;
+    await saveOther();
+    mine.n = 1;
+    expect(await saveMine()).toBe("MERGED");
+    expect(await stored()).toMatchObject({ list: [1], n: 1, o: 1 });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(events).toEqual([["here", "merged", ["/o"], []]]);
   });
 
   test("that throws fails the save with its error, and nothing is stored", async () => {

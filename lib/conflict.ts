@@ -5,7 +5,7 @@ import type { Loaded } from "./loaded.js";
 import { type MergeReport, merge, reportMerge, sameSession, type Tree } from "./merge.js";
 import type { ConflictResolver, Settings } from "./options.js";
 import type { Records } from "./record.js";
-import type { Versions } from "./version.js";
+import type { Version, Versions } from "./version.js";
 
 /** What to put in the place of what another request wrote. */
 export interface Resolution {
@@ -37,12 +37,10 @@ export class Conflicts {
   async resolve(loaded: Loaded, there: Value, own: Value): Promise<Resolution | null> {
     const { rules, conflict, userOf } = this.#settings;
     const { sid } = loaded;
-    const ancestor = (await this.#versions.stored(loaded.ancestor as Value, loaded)).session;
-    const current = await this.#versions.stored(there, loaded);
-    const mine = await this.#versions.own(own, loaded);
+    const [ancestor, current, mine] = await this.#read(loaded, there, own);
     const session =
       typeof conflict === "function"
-        ? await resolveBy(conflict, ancestor, current.session, mine)
+        ? await this.#decide(conflict, loaded, there, own)
         : merge({ ancestor, current: current.session, mine, userOf });
     if (session === null) return null;
 
@@ -59,6 +57,23 @@ export class Conflicts {
       ? undefined
       : await this.#records.write(session, current.created ?? loaded.stamp, current.hidden);
     return { value, life, session, report };
+  }
+
+  async #read(loaded: Loaded, there: Value, own: Value): Promise<[Tree, Version, Tree]> {
+    const { session } = await this.#versions.stored(loaded.ancestor as Value, loaded);
+    const current = await this.#versions.stored(there, loaded);
+    return [session, current, await this.#versions.own(own, loaded)];
+  }
+
+  /**
+   * What the app's function makes of the three versions. It gets copies, which it may change and
+   * return; and what it returns goes through the serializer like every version, so that it may be
+   * frozen, and hold a Date.
+   */
+  async #decide(resolver: ConflictResolver, loaded: Loaded, there: Value, own: Value) {
+    const [ancestor, { session: current }, mine] = await this.#read(loaded, there, own);
+    const decided = await resolveBy(resolver, ancestor, current, mine);
+    return (await this.#records.read(await this.#records.write(decided), loaded.sid)).session;
   }
 }
 
