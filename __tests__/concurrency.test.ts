@@ -544,3 +544,13 @@ describe("what the store knows holds for one object under one id", () => {
     await holds();
   });
 });
+
+test("a save of what another request has saved in the meantime renews the session", async () => {
+  const { key, mine, other, raw, pttl, saveMine, saveOther } = await pair({});
+  other.n = 1;
+  await saveOther();
+  await raw.send("PEXPIRE", key, "30000");
+  mine.n = 1;
+  expect(await saveMine()).toBe("OK");
+  expect(await pttl()).toBeGreaterThan(30_000);
+});

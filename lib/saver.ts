@@ -255,8 +255,7 @@ export class Saver {
       entry?.sent(px && ends.relaxed);
       const reply = await written;
       if (reply === 0) return this.#discard(sid, "missing", turn);
-      // A client repeats a command after a reconnect: then it is our own write that we find.
-      if (reply === 1 || (value !== undefined && sameValue(reply as Value, value))) {
+      if (reply === 1) {
         this.#remember(sid, ends);
         turn.latest = value ?? there;
         remember(loaded, turn.latest, own);

@@ -19,7 +19,9 @@ function script(source: string): Script {
  */
 
 /**
- * Writes a session only where it still is what the writer believes it to be.
+ * Writes a session only where it still is what the writer believes it to be. Where it is already what
+ * is to be written, its expiry is: a client repeats a command after a reconnect, and another writer
+ * may have done the same some time ago.
  *
  * KEYS[1] the session's key
  * ARGV[1] the text that the key should hold
@@ -29,7 +31,7 @@ function script(source: string): Script {
 export const COMPARE_AND_SET = script(`
 local current = redis.call('GET', KEYS[1])
 if not current then return 0 end
-if current ~= ARGV[1] then return current end
+if current ~= ARGV[1] and current ~= ARGV[2] then return current end
 if ARGV[3] == '' then redis.call('SET', KEYS[1], ARGV[2])
 else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
 return 1`);
