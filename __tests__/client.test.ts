@@ -5,7 +5,7 @@ import { Redis as Valkey } from "iovalkey";
 import * as redis6 from "redis";
 import * as redis4 from "redis4";
 import * as redis5 from "redis5";
-import { RedisStore } from "../lib/index.js";
+import { type RedisClient, RedisStore } from "../lib/index.js";
 import { startServer } from "./support/servers.js";
 import { sessionOf, until, url } from "./support/store.js";
 
@@ -242,4 +242,34 @@ describe("while there is no server", () => {
     await expect(store.get("nobody")).rejects.toMatchObject({ code: "ERR_UNAVAILABLE" });
     await end(client);
   });
+});
+
+test.each([
+  [
+    "ioredis 5",
+    async (to: number) => new Redis5({ host, port: to, commandTimeout: 50 }) as RedisClient,
+  ],
+  ["ioredis 6", async (to: number) => new Redis6({ host, port: to, commandTimeout: 50 })],
+  ["iovalkey", async (to: number) => new Valkey({ host, port: to, commandTimeout: 50 })],
+  [
+    "valkey-glide",
+    (to: number) =>
+      GlideClient.createClient({ addresses: [{ host, port: to }], requestTimeout: 50 }),
+  ],
+])("a timeout of the client's own is one: %s", async (_name, open) => {
+  const server = await startServer();
+  const client = await open(server.port);
+  const store = new RedisStore({ client, prefix: "client.test:", timeout: 20_000 });
+  await until(() =>
+    store.get("nobody").then(
+      () => true,
+      () => false,
+    ),
+  );
+  server.kill("SIGSTOP");
+  await expect(store.get("nobody")).rejects.toMatchObject({ code: "ERR_TIMEOUT" });
+  server.kill("SIGCONT");
+  if ("close" in client) client.close();
+  else await end(client);
+  await server.stop();
 });

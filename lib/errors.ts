@@ -12,7 +12,7 @@ export type StoreErrorCode =
   | "ERR_CONFLICT"
   /** The user has as many sessions as `maxSessionsPerUser` allows; the session was not stored. */
   | "ERR_TOO_MANY_SESSIONS"
-  /** Redis did not answer within `timeout`. A write may or may not have happened. */
+  /** Redis did not answer within `timeout`, or a shorter one of the client. A write may or may not have happened. */
   | "ERR_TIMEOUT"
   /** There is no usable connection to Redis, or Redis is loading or has no primary. */
   | "ERR_UNAVAILABLE"
@@ -87,6 +87,13 @@ export function isRedirect(error: unknown): boolean {
   return word === "MOVED" || word === "ASK";
 }
 
+/** Whether a client ended the wait for an answer before the store did. */
+function isTimeout(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  // node-redis and valkey-glide have a class for it, ioredis has a sentence.
+  return error.constructor.name === "TimeoutError" || error.message === "Command timed out";
+}
+
 /**
  * The error for a command that could not be sent, because the client has no connection.
  *
@@ -111,7 +118,7 @@ export function fromClient(error: unknown, command: string, where: string): Stor
   const word = replyWord(error);
   if (word === undefined) {
     return new StoreError(
-      "ERR_UNAVAILABLE",
+      isTimeout(error) ? "ERR_TIMEOUT" : "ERR_UNAVAILABLE",
       `no answer to ${command} from ${where}: ${text || "connection lost"}`,
       error,
     );

@@ -7,7 +7,7 @@ import { type RedisServer, startRedis } from "../../tools/redis-server.js";
 import { until } from "./store.js";
 
 /** Anything that Redis answers. */
-export type Reply = unknown;
+type Reply = unknown;
 
 /** A server with a connection of the test's own, to look behind the store's back. */
 export interface Server {
