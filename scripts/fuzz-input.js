@@ -9,7 +9,7 @@ import { createClient } from "redis";
 /*
  * Everything that comes from outside, at random: options, session ids, stored values, cookies.
  *
- *   npm run build && node scripts/fuzz-input.js [--seconds 60] [--seed 1]
+ *   npm run fuzz:input -- [--seconds 60] [--seed 1]
  *
  * Prints the seed; with it the same inputs come again.
  */
