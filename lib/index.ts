@@ -4,9 +4,9 @@ export type { Adapter, KeyType, Port, PortOptions, Value } from "./client/port.j
 export { StoreError, type StoreErrorCode } from "./errors.js";
 export type { ListedSession, SessionEntry } from "./listing.js";
 export type { ConflictResolver, RedisStoreOptions } from "./options.js";
-export type { DiscardReason, SaveResult } from "./saver.js";
 export type { Script } from "./scripts.js";
 export type { BinarySerializer, Serializer, TextSerializer } from "./serializer.js";
 export { type DestroyAllOptions, RedisStore, RedisStore as default } from "./store.js";
 export type { TouchResult } from "./touch.js";
 export type { SessionEventMap, SessionEvents } from "./watch.js";
+export type { DiscardReason, SaveResult } from "./writer.js";

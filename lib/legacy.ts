@@ -12,9 +12,9 @@ import {
 } from "./legacy/own-client.js";
 import { type LegacyTtl, secondsOf, ttlOption } from "./legacy/ttl.js";
 import { OPTION_NAMES, type RedisStoreOptions } from "./options.js";
-import type { SaveResult } from "./saver.js";
 import { RedisStore } from "./store.js";
 import type { TouchResult } from "./touch.js";
+import type { SaveResult } from "./writer.js";
 
 /**
  * The options of connect-redis 1 to 6, and those of `RedisStore`.

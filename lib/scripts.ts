@@ -11,7 +11,7 @@ function script(source: string): Script {
 }
 
 /*
- * The first two scripts take one key and answer
+ * The first three scripts take one key and answer
  *   1       done
  *   0       there is no such key; nothing was written
  *   string  what the key holds instead of ARGV[1]; nothing was written
@@ -49,6 +49,19 @@ local current = redis.call('GET', KEYS[1])
 if not current then return 0 end
 if current ~= ARGV[1] then return current end
 if ARGV[2] ~= '' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return 1`);
+
+/**
+ * Removes a session only where it still is the one that is over.
+ *
+ * KEYS[1] the session's key
+ * ARGV[1] the text that the key should hold
+ */
+export const COMPARE_AND_REMOVE = script(`
+local current = redis.call('GET', KEYS[1])
+if not current then return 0 end
+if current ~= ARGV[1] then return current end
+redis.call('DEL', KEYS[1])
 return 1`);
 
 /**

@@ -13,12 +13,13 @@ import type { Tree } from "./merge.js";
 import { type RedisStoreOptions, resolveOptions, type Settings } from "./options.js";
 import { Records, type SessionRecord } from "./record.js";
 import { Renewals } from "./renewals.js";
-import { type SaveResult, Saver } from "./saver.js";
+import { Saver } from "./saver.js";
 import { isThenable, type Serializer, type TextSerializer } from "./serializer.js";
 import { Toucher, type TouchResult } from "./touch.js";
 import { assertUser, UserIndex } from "./user-index.js";
 import { hiddenKeys } from "./version.js";
 import { SessionEvents } from "./watch.js";
+import type { SaveResult } from "./writer.js";
 
 /**
  * An express-session store on Redis.
