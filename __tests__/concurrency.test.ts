@@ -477,6 +477,29 @@ describe("a session that is no longer there", () => {
   });
 });
 
+describe("an expiry that has passed", () => {
+  test("ends the session also where another request has changed something else", async () => {
+    const { mine, other, key, raw, events, saveMine, saveOther } = await pair({ n: 1 });
+    other.n = 2;
+    expect(await saveOther()).toBe("OK");
+    mine.cookie.maxAge = -1;
+    expect(await saveMine()).toBe("GONE");
+    expect(await raw.exists(key)).toBe(false);
+    await nextTick();
+    expect(events).toEqual([["here", "discarded", "expired"]]);
+  });
+
+  test("does not end the session of the user whom another request has logged in", async () => {
+    const { here, sid, other, stored, saveOther } = await pair({ n: 1 });
+    const plain = (await here.get(sid)) as AppSession;
+    Object.assign(other, { passport: { user: 7 } });
+    expect(await saveOther()).toBe("OK");
+    plain.cookie.expires = inMs(-1000);
+    expect(await here.set(sid, Object.assign(plain, { n: 2 }))).toBe("GONE");
+    expect(await stored()).toMatchObject({ n: 1, passport: { user: 7 } });
+  });
+});
+
 describe("what the store knows holds for one object under one id", () => {
   test('store.set("copy", loaded) is a new session', async () => {
     const { here, there, sid, mine, other, saveMine, stored } = await pair({ n: 1 });
