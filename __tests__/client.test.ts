@@ -1,4 +1,4 @@
-import { GlideClient } from "@valkey/valkey-glide";
+import { GlideClient, Logger } from "@valkey/valkey-glide";
 import { Cluster as Cluster6, Redis as Redis6 } from "ioredis";
 import { Redis as Redis5 } from "ioredis5";
 import { Redis as Valkey } from "iovalkey";
@@ -8,6 +8,9 @@ import * as redis5 from "redis5";
 import { type RedisClient, RedisStore } from "../lib/index.js";
 import { startServer } from "./support/servers.js";
 import { sessionOf, until, url } from "./support/store.js";
+
+// It would report what the tests provoke.
+Logger.setLoggerConfig("off");
 
 const { hostname: host, port: portText } = new URL(url);
 const port = Number(portText);
