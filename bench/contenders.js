@@ -1,4 +1,5 @@
 import { RedisStore as ConnectRedis } from "connect-redis";
+import session from "express-session";
 import { createClient } from "redis";
 import { RedisStore } from "redis-session-store";
 import { DAY_MS, HOT, newSession, sids } from "./sessions.js";
@@ -7,14 +8,15 @@ import { DAY_MS, HOT, newSession, sids } from "./sessions.js";
 /** @typedef {ReturnType<typeof newSession>} Session */
 
 /**
- * What takes part in a run. Each has a client of its own with default options, and keys of its own.
+ * What takes part in a run. Each has a client of its own, and keys of its own.
  *
  * @typedef {object} Contender
  * @property {string} name
  * @property {(sid: string, done: Done) => void} get
  * @property {(sid: string, session: Session, done: Done) => void} set
  * @property {(sid: string, session: Session, done: Done) => void} touch
- * @property {(sid: string, done: Done) => void} read a request that changes nothing, as express-session makes it of get and touch
+ * @property {(sid: string, done: Done) => void} read what a request that changes nothing asks of the store: get and touch
+ * @property {(sid: string, done: Done) => void} request the same with the Session object that express-session makes in between
  * @property {(sid: string, data: unknown) => Session} inflate what express-session does with the result of `get`
  * @property {(sids: string[]) => Promise<unknown>} remove
  */
@@ -54,6 +56,11 @@ function ofStore(name, client, store) {
     read: (sid, done) =>
       void store.get(sid, (/** @type {unknown} */ error, /** @type {unknown} */ data) => {
         if (error) return done(error);
+        void store.touch(sid, /** @type {Session} */ (data), done);
+      }),
+    request: (sid, done) =>
+      void store.get(sid, (/** @type {unknown} */ error, /** @type {unknown} */ data) => {
+        if (error) return done(error);
         const session = inflate(sid, data);
         session.touch();
         void store.touch(sid, session, done);
@@ -63,30 +70,27 @@ function ofStore(name, client, store) {
   };
 }
 
-/** @param {Client} client */
-export const connectRedis = (client) =>
-  ofStore("connect-redis", client, new ConnectRedis({ client, prefix: "connect-redis:" }));
+/** The session objects of express-session, without a store. */
+const plain = new session.MemoryStore();
 
-/** @param {Client} client */
-export const ours = (client) =>
-  ofStore("redis-session-store", client, new RedisStore({ client, prefix: "ours:" }));
-
-/** @param {Client} client */
-export const oursRenewing = (client) =>
-  ofStore(
-    "redis-session-store, touchAfter: 0",
-    client,
-    new RedisStore({ client, prefix: "renewing:", touchAfter: 0 }),
+/** @type {Contender["inflate"]} */
+const inflateAlone = (sid, data) =>
+  /** @type {Session} */ (
+    plain.createSession(
+      /** @type {never} */ ({ sessionID: sid, sessionStore: plain }),
+      /** @type {never} */ (data),
+    )
   );
 
 /**
- * The client alone, as one would write it by hand: the least that any store has to do.
+ * The client alone, as one would write it by hand.
  *
+ * @param {string} name
  * @param {Client} client
  * @returns {Contender}
  */
-export function raw(client) {
-  const key = (/** @type {string} */ sid) => `raw:${sid}`;
+function ofClient(name, client) {
+  const key = (/** @type {string} */ sid) => `${name}:${sid}`;
   const left = (/** @type {Session} */ session) =>
     session.cookie.expires ? Number(new Date(session.cookie.expires)) - Date.now() : DAY_MS;
   /** @type {Contender["get"]} */
@@ -94,7 +98,7 @@ export function raw(client) {
     client.get(key(sid)).then((text) => done(null, text && JSON.parse(text)), done);
   };
   return {
-    name: "raw client",
+    name,
     get,
     set: (sid, session, done) => {
       const expiration = /** @type {const} */ ({ type: "PX", value: left(session) });
@@ -107,10 +111,67 @@ export function raw(client) {
     },
     // Nothing is renewed: this is the floor, not a way to do it.
     read: get,
+    request: (sid, done) =>
+      get(sid, (error, data) => (error ? done(error) : done(null, inflateAlone(sid, data)))),
     inflate: (_sid, data) => /** @type {Session} */ (data),
     remove: (ids) => client.del(ids.map(key)),
   };
 }
+
+/**
+ * Memory alone: the least that handing out a session of one's own costs.
+ *
+ * @returns {Contender}
+ */
+function ofMemory() {
+  /** @type {Map<string, string>} */
+  const texts = new Map();
+  /** @type {Contender["get"]} */
+  const get = (sid, done) => done(null, JSON.parse(/** @type {string} */ (texts.get(sid))));
+  return {
+    name: "JSON.parse alone",
+    get,
+    set: (sid, session, done) => done(null, texts.set(sid, JSON.stringify(session))),
+    touch: (_sid, _session, done) => done(),
+    read: get,
+    request: (sid, done) => get(sid, (_error, data) => done(null, inflateAlone(sid, data))),
+    inflate: (_sid, data) => /** @type {Session} */ (data),
+    remove: async (ids) => ids.map((sid) => texts.delete(sid)),
+  };
+}
+
+/** How each contender is made, by its name. */
+export const CONTENDERS = {
+  "connect-redis": (/** @type {Client} */ client) =>
+    ofStore("connect-redis", client, new ConnectRedis({ client, prefix: "connect-redis:" })),
+  ours: (/** @type {Client} */ client) =>
+    ofStore("ours", client, new RedisStore({ client, prefix: "ours:" })),
+  "ours with cache": (/** @type {Client} */ client) =>
+    ofStore(
+      "ours with cache",
+      client,
+      new RedisStore({ client, prefix: "cached:", cache: { max: 10_000 } }),
+    ),
+  "ours, touchAfter: 0": (/** @type {Client} */ client) =>
+    ofStore(
+      "ours, touchAfter: 0",
+      client,
+      new RedisStore({ client, prefix: "renewing:", touchAfter: 0 }),
+    ),
+  "raw client": (/** @type {Client} */ client) => ofClient("raw client", client),
+  "raw client, no timeout": (/** @type {Client} */ client) =>
+    ofClient(
+      "raw client, no timeout",
+      /** @type {Client} */ (
+        /** @type {unknown} */ (
+          client.withCommandOptions(/** @type {object} */ ({ timeout: undefined }))
+        )
+      ),
+    ),
+  "JSON.parse alone": ofMemory,
+};
+
+/** @typedef {keyof typeof CONTENDERS} Name */
 
 /**
  * Stores new sessions, the hot ones unless given.

@@ -27,8 +27,7 @@ import { writers } from "./writers.js";
  * @typedef {object} Section
  * @property {string} title
  * @property {string} text how it was measured
- * @property {string[]} head
- * @property {string[][]} rows
+ * @property {{ head: string[], rows: string[][] }[]} tables
  * @property {Chart[]} charts
  */
 
@@ -87,21 +86,21 @@ try {
   say(
     `${about}.
 
-All contenders run in one process against one Redis server, side by side: in each round all of them in turn,
-in an order that alternates, the heap cleaned before each. Times jump with whatever else the machine does, so
-the result is the ratio within a round: its median over the rounds, and the smallest and the largest.
-A goal counts for the median.`,
+The contenders of a section run side by side: in each round all of them in turn, in an order that alternates,
+each in a process of its own unless told otherwise. Times jump with whatever else the machine does, so the
+result is the ratio within a round: its median over the rounds, and the smallest and the largest. A goal counts
+for the median.`,
   );
   for (const name of chosen) {
     const run = /** @type {typeof store} */ (sections[name]);
-    const { title, text, head, rows, charts } = await run({
+    const { title, text, tables, charts } = await run({
       url: server.url,
       quick: options.quick,
       progress,
     });
     say(`## ${title}`);
     say(text);
-    say(table(head, rows));
+    for (const { head, rows } of tables) say(table(head, rows));
     for (const { file, alt, spec } of charts) {
       report.push(`![${alt}](results/${file})`);
       if (options.quick) continue;

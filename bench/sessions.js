@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import session from "express-session";
 
 /** How many different sessions are in use at a time. */
@@ -6,8 +6,13 @@ export const HOT = 1000;
 
 export const DAY_MS = 86_400_000;
 
-/** The ids of the hot sessions, as long as those of express-session. */
-export const sids = Array.from({ length: HOT }, () => newSid());
+/** The ids of the hot sessions, as long as those of express-session; the same in every process. */
+export const sids = Array.from({ length: HOT }, (_, index) => sidOf(index));
+
+/** The id of one of many sessions. */
+export function sidOf(/** @type {number} */ index) {
+  return createHash("sha256").update(String(index)).digest("base64url").slice(0, 32);
+}
 
 export function newSid() {
   return randomBytes(24).toString("base64url");

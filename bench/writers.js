@@ -1,5 +1,5 @@
 import { CommandCounter } from "./commands.js";
-import { asPromise, connect, connectRedis, fill, ours } from "./contenders.js";
+import { asPromise, CONTENDERS, connect, fill } from "./contenders.js";
 import { alternate, spread } from "./measure.js";
 import { DAY_MS, sids } from "./sessions.js";
 import { verdict } from "./table.js";
@@ -54,9 +54,9 @@ export async function writers({ url, quick, progress }) {
   const clients = await Promise.all(Array.from({ length: STORES + 1 }, () => connect(url)));
   const [own, ...others] = /** @type {[(typeof clients)[0], ...typeof clients]} */ (clients);
   const teams = [
-    { name: "connect-redis", stores: others.map(connectRedis) },
-    { name: "ours, 1 process", stores: [ours(own)] },
-    { name: `ours, ${STORES} processes`, stores: others.map(ours) },
+    { name: "connect-redis", stores: others.map(CONTENDERS["connect-redis"]) },
+    { name: "ours, 1 process", stores: [CONTENDERS.ours(own)] },
+    { name: `ours, ${STORES} processes`, stores: others.map(CONTENDERS.ours) },
   ];
   const rows = [];
   const points = [];
@@ -98,8 +98,12 @@ export async function writers({ url, quick, progress }) {
     text: `Each loads the same session, adds a key of its own, then all save at once. The processes are stores
 with a client each, in one process: they share nothing. connect-redis keeps one key, whoever wrote last.
 Medians of ${rounds} rounds; the keys kept are those of the worst round.`,
-    head: ["writers", "store", "commands per save", "median save", "last save", "keys kept"],
-    rows,
+    tables: [
+      {
+        head: ["writers", "store", "commands per save", "median save", "last save", "keys kept"],
+        rows,
+      },
+    ],
     charts: [writersChart(points)],
   };
 }
