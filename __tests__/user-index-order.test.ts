@@ -336,6 +336,7 @@ describe("who is who", () => {
     b.user = "bob";
     await store.set("s", a);
     await store.set("s", b);
+    expect(await keysOf(store.prefix)).toHaveLength(2);
     expect(await sidsOf(store, "ada")).toEqual(["s"]);
     expect(await sidsOf(store, "bob")).toEqual([]);
   });

@@ -31,6 +31,8 @@ interface Post {
   publisher: Publisher;
   subscriber: Subscriber | undefined;
   isOpening: boolean;
+  /** Stops listening for another server that takes this one's place. */
+  readonly stop: (() => void) | undefined;
 }
 
 /**
@@ -79,8 +81,7 @@ export class SessionEvents extends EventEmitter<SessionEventMap> {
   close(): void {
     this.#isClosed = true;
     clearInterval(this.#timer);
-    for (const { subscriber } of this.#posts.values()) subscriber?.close();
-    this.#posts.clear();
+    for (const post of this.#posts.values()) this.#leave(post);
     this.#onClose(this);
   }
 
@@ -89,19 +90,32 @@ export class SessionEvents extends EventEmitter<SessionEventMap> {
     const found = await this.#publishers();
     if (this.#isClosed) return;
     const addresses = new Set(found.map(({ address }) => address));
-    for (const [address, { subscriber }] of this.#posts) {
-      if (addresses.has(address)) continue;
-      this.#posts.delete(address);
-      subscriber?.close();
+    for (const [address, post] of this.#posts) {
+      if (!addresses.has(address)) this.#leave(post);
     }
     for (const publisher of found) {
       const post = this.#posts.get(publisher.address);
       if (post !== undefined) post.publisher = publisher;
-      else {
-        const added = { publisher, subscriber: undefined, isOpening: false };
-        this.#posts.set(publisher.address, added);
-      }
+      else this.#add(publisher);
     }
+  }
+
+  #add(publisher: Publisher): void {
+    const post: Post = {
+      publisher,
+      subscriber: undefined,
+      isOpening: false,
+      stop: publisher.onSwitch?.(() => {
+        if (post.subscriber !== undefined) this.#lost(post, post.subscriber);
+      }),
+    };
+    this.#posts.set(publisher.address, post);
+  }
+
+  #leave({ publisher, subscriber, stop }: Post): void {
+    this.#posts.delete(publisher.address);
+    stop?.();
+    subscriber?.close();
   }
 
   async #look(): Promise<void> {

@@ -13,7 +13,12 @@ import {
 import { type NodeRedisCluster, NodeRedisClusterTransport } from "./node-redis-cluster.js";
 import type { Adapter, Port } from "./port.js";
 import { type Publisher, publishersOf, type Subscribe } from "./publisher.js";
-import { ioRedisSubscribe, nodeRedisPoolSubscribe, nodeRedisSubscribe } from "./subscribe.js";
+import {
+  ioRedisSubscribe,
+  nodeRedisPoolSubscribe,
+  nodeRedisSharedSubscribe,
+  nodeRedisSubscribe,
+} from "./subscribe.js";
 import { canTrack, NodeRedisTracker, type Tracker, type TrackingEvents } from "./tracking.js";
 import type { Transport } from "./transport.js";
 
@@ -90,6 +95,7 @@ function subscribeLike(connection: object): Subscribe | undefined {
     if (typeof psubscribe === "function") return ioRedisSubscribe(connection as never);
     if (typeof pSubscribe === "function") return nodeRedisSubscribe(connection as never);
   }
+  if (typeof pSubscribe === "function") return nodeRedisSharedSubscribe(connection as never);
   return typeof execute === "function" ? nodeRedisPoolSubscribe(connection as never) : undefined;
 }
 

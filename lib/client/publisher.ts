@@ -31,6 +31,8 @@ export interface Publisher {
   readonly subscribe: Subscribe;
   /** Sends a command that names no key, or a whole one, to this very server. */
   send(command: Command): Promise<unknown>;
+  /** Tells when another server may have taken its place; returns what stops that. */
+  readonly onSwitch?: (listener: () => void) => () => void;
 }
 
 /** Makes another connection like one that the client has, or `undefined` where it cannot. */
@@ -71,10 +73,12 @@ export function publishersOf(
   if (primaries === undefined) {
     const subscribe = like(client);
     if (subscribe === undefined) return undefined;
+    const { onSwitch } = transport;
     const publisher: Publisher = {
       address: transport.host(),
       subscribe: bounded(subscribe),
       send: (command) => bound(transport.send(command, "", false, waiting()), String(command[0])),
+      ...(onSwitch && { onSwitch: (listener) => onSwitch.call(transport, listener) }),
     };
     return async () => [publisher];
   }

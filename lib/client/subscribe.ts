@@ -1,20 +1,24 @@
 import type { Subscribe } from "./publisher.js";
 
 /** What listening uses of a client of redis 4, 5 or 6: createClient or createSentinel. */
-interface NodeRedisLike {
+interface NodeRedisLike extends SubscribingLike {
   readonly options?: { readonly socket?: object } | undefined;
   duplicate(overrides: object): NodeRedisLike;
   connect(): Promise<unknown>;
-  pSubscribe(
-    pattern: string,
-    listener: (message: string, channel: string) => void,
-  ): Promise<unknown>;
   ping(): Promise<unknown>;
   on(event: string, listener: () => void): unknown;
   /** Versions 5 and 6. */
   destroy?(): unknown;
   /** Version 4. */
   disconnect?(): Promise<unknown>;
+}
+
+type MessageListener = (message: string, channel: string) => void;
+
+/** What it uses of a sentinel of redis 5, which has a connection for this beside its others. */
+interface SubscribingLike {
+  pSubscribe(pattern: string, listener: MessageListener): Promise<unknown>;
+  pUnsubscribe(pattern: string, listener: MessageListener): Promise<unknown>;
 }
 
 /** What it uses of a pool: a connection to make another one of. */
@@ -61,6 +65,18 @@ export function nodeRedisSubscribe(source: NodeRedisLike): Subscribe {
       throw error;
     }
     return { ping: () => client.ping(), close };
+  };
+}
+
+/** Listens over the connection that the client itself has for it, and looks after. */
+export function nodeRedisSharedSubscribe(client: SubscribingLike): Subscribe {
+  return async (pattern, { onMessage }) => {
+    const listener: MessageListener = (message, channel) => onMessage(channel, message);
+    await client.pSubscribe(pattern, listener);
+    return {
+      ping: () => Promise.resolve(),
+      close: () => void client.pUnsubscribe(pattern, listener).catch(() => {}),
+    };
   };
 }
 
