@@ -418,7 +418,8 @@ test("18: the published types contain no any and import no client", async () => 
     }
     for (const [, name = ""] of code.matchAll(/reference types="([^"]+)"/g)) imports.add(name);
   }
-  expect([...imports].sort()).toEqual(["express-session"]);
+  const packages = [...imports].filter((name) => !name.startsWith("node:"));
+  expect(packages).toEqual(["express-session"]);
 });
 
 describe("19: with a callback", () => {

@@ -1,7 +1,10 @@
 import { performance } from "node:perf_hooks";
 import { LRUCache } from "lru-cache";
+import { trackerOf } from "./client/detect.js";
 import type { KeyType, Port, Value } from "./client/port.js";
 import type { Tracker, TrackingEvents } from "./client/tracking.js";
+import { StoreError } from "./errors.js";
+import type { Settings } from "./options.js";
 import type { Script } from "./scripts.js";
 
 interface Entry {
@@ -138,4 +141,22 @@ export class CachingPort implements Port {
     this.#entries.clear();
     this.#reading.clear();
   }
+}
+
+/**
+ * The port with a cache before it, if the options ask for one.
+ *
+ * @throws ERR_INVALID_OPTION for a client or topology that cannot keep it coherent
+ */
+export function cacheOn(
+  port: Port,
+  { client, cached, serializer, timeout }: Settings,
+): CachingPort | undefined {
+  if (cached === 0) return undefined;
+  const track = trackerOf(client, serializer.binary === true, timeout);
+  if (track !== undefined) return new CachingPort(port, track, cached);
+  throw new StoreError(
+    "ERR_INVALID_OPTION",
+    'the option "cache" needs a client that tracks what it has read: createClient() of redis 5.9 or newer, for a single server; leave it out',
+  );
 }

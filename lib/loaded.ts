@@ -1,5 +1,5 @@
 import type { Value } from "./client/port.js";
-import type { CookieSettings } from "./cookie.js";
+import { type CookieSettings, settingsOf } from "./cookie.js";
 import type { Tree } from "./merge.js";
 
 /** What the store knows of a session object that it handed out, or that it saved first. */
@@ -44,6 +44,9 @@ export function expiresOf(session: object): unknown {
   return (session as { cookie?: { expires?: unknown } | null }).cookie?.expires;
 }
 
+/** The settings of a cookie that was not stored. */
+const NO_SETTINGS = settingsOf({});
+
 interface Entry extends Loaded {
   /** The store that knows the object. */
   owner?: LoadedSessions;
@@ -80,6 +83,36 @@ export class LoadedSessions {
     let entry = Known.of(session);
     while (entry !== undefined && (entry.sid !== sid || entry.owner !== this)) entry = entry.other;
     return entry;
+  }
+
+  /**
+   * From its first save on, a new Session counts as loaded; a plain object that was made by hand
+   * does not.
+   *
+   * @param dated - whether creation times are stored
+   */
+  adopt(session: object, sid: string, dated: boolean): Loaded | undefined {
+    if (typeof (session as { save?: unknown }).save !== "function") return undefined;
+    const now = Date.now();
+    return this.add(session, {
+      sid,
+      expected: undefined,
+      ancestor: undefined,
+      created: now,
+      stamp: dated ? now : undefined,
+      undated: false,
+      user: undefined,
+      inflated: true,
+      cookie: undefined,
+      expires: expiresOf(session),
+      hidden: undefined,
+    });
+  }
+
+  /** Adds the Session that express-session has made of a plain one. */
+  addInflated(session: object, plain: Loaded, hidden: Tree | undefined): void {
+    const cookie = plain.cookie ?? NO_SETTINGS;
+    this.add(session, { ...plain, inflated: true, cookie, hidden });
   }
 
   add(session: object, loaded: Loaded): Loaded {

@@ -1,20 +1,19 @@
 import { type SessionData, Store } from "express-session";
-import { CachingPort } from "./cache.js";
+import { type CachingPort, cacheOn } from "./cache.js";
 import { answer, type Callback } from "./callback.js";
-import { createPort, publishingOf, type RedisClient, trackerOf } from "./client/detect.js";
-import type { Port, Value } from "./client/port.js";
-import { settingsOf } from "./cookie.js";
+import { createPort, publishingOf, type RedisClient } from "./client/detect.js";
 import { StoreError } from "./errors.js";
-import { hasDeadline, isOver, refreshExpires } from "./expiry.js";
+import { hasDeadline } from "./expiry.js";
 import { assertSid, shortSid } from "./keys.js";
 import { type ListedSession, Listing, type SessionEntry } from "./listing.js";
-import { expiresOf, type Loaded, LoadedSessions } from "./loaded.js";
+import { LoadedSessions } from "./loaded.js";
 import type { Tree } from "./merge.js";
 import { type RedisStoreOptions, resolveOptions, type Settings } from "./options.js";
-import { Records, type SessionRecord } from "./record.js";
+import { Reader } from "./reader.js";
+import { Records } from "./record.js";
 import { Renewals } from "./renewals.js";
 import { Saver } from "./saver.js";
-import { isThenable, type Serializer, type TextSerializer } from "./serializer.js";
+import type { Serializer, TextSerializer } from "./serializer.js";
 import { Toucher, type TouchResult } from "./touch.js";
 import { assertUser, UserIndex } from "./user-index.js";
 import { hiddenKeys } from "./version.js";
@@ -28,8 +27,8 @@ import type { SaveResult } from "./writer.js";
  * `undefined` and calls back exactly once; without one it returns a promise. Errors are
  * {@link StoreError}s.
  *
- * Events: `merged` (sid, kept, overwritten), `discarded` (sid, reason), `corrupt` (sid, error);
- * the sid is shortened.
+ * Events: `merged` (sid, kept, overwritten), `discarded` (sid, reason), `corrupt` (sid, error), each
+ * with the sid shortened; `down` and `up`.
  */
 export class RedisStore<Client extends RedisClient = RedisClient> extends Store {
   /** The client as it was passed. */
@@ -43,11 +42,10 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   readonly disableTouch: boolean;
 
   readonly #settings: Settings;
-  readonly #port: Port;
   readonly #cache: CachingPort | undefined;
-  readonly #records: Records;
   readonly #renewals = new Renewals();
   readonly #loaded = new LoadedSessions();
+  readonly #reader: Reader;
   readonly #saver: Saver;
   readonly #toucher: Toucher;
   readonly #listing: Listing;
@@ -82,26 +80,20 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     const port = createPort(options.client, serializer.binary === true, timeout, (isDown) =>
       this.#tellHealth(isDown),
     );
-    this.#cache = cacheFor(port, settings);
-    this.#port = this.#cache ?? port;
-    this.#records = new Records(settings.serializer);
-    const context = {
-      port: this.#port,
-      settings,
-      records: this.#records,
-      renewals: this.#renewals,
-    };
-    this.#index = settings.users && new UserIndex(context, settings.users);
-    const index = this.#index;
+    this.#cache = cacheOn(port, settings);
+    const records = new Records(serializer);
+    const base = { port: this.#cache ?? port, settings, records, renewals: this.#renewals };
+    this.#index = settings.users && new UserIndex(base, settings.users);
+    const context = { ...base, index: this.#index };
+    this.#reader = new Reader({ ...context, cache: this.#cache, loaded: this.#loaded });
     this.#saver = new Saver({
       ...context,
-      index,
       inflate: (session, sid) => this.#inflate(session, sid),
       onMerged: (sid, { kept, overwritten }) => this.#tell("merged", sid, kept, overwritten),
       onDiscarded: (sid, reason) => this.#tell("discarded", sid, reason),
     });
-    this.#toucher = new Toucher({ ...context, index, saver: this.#saver });
-    this.#listing = new Listing(this.#port, settings, this.#records, (sid, error) =>
+    this.#toucher = new Toucher({ ...context, saver: this.#saver });
+    this.#listing = new Listing(context.port, settings, records, (sid, error) =>
       this.#tell("corrupt", sid, error),
     );
   }
@@ -114,7 +106,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   override get(sid: string): Promise<SessionData | null>;
   override get(sid: string, callback: Callback<SessionData | null>): void;
   override get(sid: string, callback?: Callback<SessionData | null>) {
-    const cached = this.#cached(sid);
+    const cached = this.#reader.cached(sid);
     if (cached === undefined) return answer(this.#get(sid), callback);
     if (cached instanceof Promise) return answer(cached, callback);
     if (typeof callback !== "function") return Promise.resolve(cached);
@@ -251,8 +243,8 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   }
 
   /**
-   * Ends what the store itself started: the connections of the cache and of `watch()`. Not the client, which is yours.
-   * The store works on without its cache.
+   * Ends what the store itself started: the connections of the cache and of `watch()`. Not the
+   * client, which is yours. The store works on without its cache.
    */
   close(): void {
     this.#cache?.close();
@@ -271,89 +263,23 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     const inflated = super.createSession(req, session);
     if (known !== undefined) {
       const hidden = hiddenKeys(session as unknown as Tree, inflated);
-      const cookie = known.cookie ?? NO_SETTINGS;
-      this.#loaded.add(inflated, { ...known, inflated: true, cookie, hidden });
+      this.#loaded.addInflated(inflated, known, hidden);
     }
     return inflated;
   }
 
-  /** The session from memory, or `undefined` where Redis has to be asked. */
-  #cached(sid: string): SessionData | null | Promise<SessionData | null> | undefined {
-    const value = this.#cache?.peek(this.prefix + sid);
-    if (value === undefined) return undefined;
-    try {
-      const record = this.#records.read(value, sid);
-      return isThenable(record)
-        ? record.then((read) => this.#handOut(sid, value, read))
-        : this.#handOut(sid, value, record);
-    } catch {
-      // Not a session: the ordinary way says so.
-      return undefined;
-    }
-  }
-
   async #get(sid: string): Promise<SessionData | null> {
     assertSid(sid);
-    const value = await this.#port.get(this.prefix + sid);
-    if (value === null) {
-      this.#renewals.forget(sid);
-      return null;
-    }
-    const record = this.#records.read(value, sid);
-    return this.#handOut(sid, value, isThenable(record) ? await record : record);
-  }
-
-  /** Makes what Redis holds the session that the app gets, and remembers what it was. */
-  #handOut(sid: string, value: Value, record: SessionRecord): SessionData | null {
-    const { rules } = this.#settings;
-    const { session, created: stored } = record;
-    const now = Date.now();
-    const created = stored ?? now;
-    if (this.#dated && isOver(rules, session, sid, created, now)) return null;
-    refreshExpires(rules, session, created, now);
-    this.#loaded.add(session, {
-      sid,
-      expected: value,
-      ancestor: value,
-      created,
-      stamp: this.#dated ? created : stored,
-      undated: this.#dated && stored === undefined,
-      user: this.#index?.storedUserOf(session),
-      inflated: false,
-      // A copy: the app may change the cookie of a plain session in place.
-      cookie: session.cookie ? settingsOf(session.cookie as Tree) : undefined,
-      expires: expiresOf(session),
-      hidden: undefined,
-    });
-    return session as unknown as SessionData;
+    return this.#reader.get(sid);
   }
 
   async #set(sid: string, session: SessionData): Promise<SaveResult> {
     assertSid(sid);
     assertSession(session);
-    let known = this.#loaded.find(session, sid);
-    if (known === undefined && isSessionObject(session)) known = this.#adopt(sid, session);
+    const known = this.#loaded.find(session, sid) ?? this.#loaded.adopt(session, sid, this.#dated);
     return known === undefined
       ? this.#saver.create(sid, session)
       : this.#saver.save(known, session);
-  }
-
-  /** From its first save on, a new Session counts as loaded. */
-  #adopt(sid: string, session: SessionData): Loaded {
-    const now = Date.now();
-    return this.#loaded.add(session, {
-      sid,
-      expected: undefined,
-      ancestor: undefined,
-      created: now,
-      stamp: this.#dated ? now : undefined,
-      undated: false,
-      user: undefined,
-      inflated: true,
-      cookie: undefined,
-      expires: expiresOf(session),
-      hidden: undefined,
-    });
   }
 
   /** `undefined` where there is nothing to send. */
@@ -435,19 +361,6 @@ function indexed(index: UserIndex | undefined): UserIndex {
   throw new StoreError("ERR_INVALID_OPTION", message);
 }
 
-/** The settings of a cookie that was not stored. */
-const NO_SETTINGS = settingsOf({});
-
-function cacheFor(port: Port, { client, cached, serializer, timeout }: Settings) {
-  if (cached === 0) return undefined;
-  const track = trackerOf(client, serializer.binary === true, timeout);
-  if (track !== undefined) return new CachingPort(port, track, cached);
-  throw new StoreError(
-    "ERR_INVALID_OPTION",
-    'the option "cache" needs a client that tracks what it has read: createClient() of redis 5.9 or newer, for a single server; leave it out',
-  );
-}
-
 function assertSession(session: unknown): asserts session is SessionData {
   if (typeof session === "object" && session !== null && !Array.isArray(session)) return;
   const got = session === null ? "null" : Array.isArray(session) ? "an array" : typeof session;
@@ -455,9 +368,4 @@ function assertSession(session: unknown): asserts session is SessionData {
     "ERR_INVALID_SESSION",
     `a session must be an object, got ${got}; nothing was stored`,
   );
-}
-
-/** Whether this is a Session of the middleware, and not a plain object made by hand. */
-function isSessionObject(session: object): boolean {
-  return typeof (session as { save?: unknown }).save === "function";
 }
