@@ -341,6 +341,21 @@ describe("who is who", () => {
     expect(await sidsOf(store, "bob")).toEqual([]);
   });
 
+  test("sessions that never expire are indexed for as long as they live", async () => {
+    const store = makeStore(client, { userId, disableTTL: true, maxSessionsPerUser: 2 });
+    for (const sid of ["a", "b", "c"]) await store.set(sid, sessionOf({ user: "ada" }));
+    const listed = await store.sessionsOf("ada");
+    expect(listed.map(({ sid, expires }) => [sid, expires])).toEqual([
+      ["c", null],
+      ["b", null],
+    ]);
+    const keys = await keysOf(store.prefix);
+    for (const key of keys) expect(await rawOf(client).pttl(key)).toBe(-1);
+    await store.destroy("b");
+    await store.destroy("c");
+    expect(await keysOf(store.prefix)).toEqual([]);
+  });
+
   test("an object made by hand is renewed and indexed", async () => {
     const store = makeStore(client, { userId, touchAfter: 0 });
     await rawOf(client).set(`${store.prefix}s`, JSON.stringify(sessionOf({ user: "ada" })));

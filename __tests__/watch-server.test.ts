@@ -1,8 +1,10 @@
 import { GlideClient } from "@valkey/valkey-glide";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
+import { fromClient } from "../lib/errors.js";
 import { RedisStore, type SessionEvents } from "../lib/index.js";
 import { KeyspaceReader, lacking } from "../lib/keyspace.js";
+import { enableEvents } from "../lib/keyspace-setting.js";
 import { type Server, startServer } from "./support/servers.js";
 import { refusal, sessionOf, until } from "./support/store.js";
 import { listen } from "./support/watch-suite.js";
@@ -107,6 +109,29 @@ describe("the setting of the server", () => {
       store.close();
     },
   );
+
+  test("on a server older than Redis 7 new keys are left out", async () => {
+    let setting = "E";
+    const sent: string[] = [];
+    await enableEvents(
+      {
+        address: "old",
+        subscribe: () => Promise.reject(new Error("not needed")),
+        async send([, verb, , value = ""]) {
+          sent.push(`${String(verb)} ${String(value)}`);
+          if (verb === "GET") return new Map([["notify-keyspace-events", setting]]);
+          if (String(value).includes("n")) {
+            throw fromClient(new Error("ERR Invalid argument"), "CONFIG", "old");
+          }
+          setting = String(value);
+          return "OK";
+        },
+      },
+      "sess:",
+    );
+    expect(sent).toEqual(["GET ", "SET EKg$xen", "SET EKg$xe"]);
+    expect(setting).toBe("EKg$xe");
+  });
 
   test("letters that are contained in A count", () => {
     expect(lacking("", "Kg$xen")).toBe("Kg$xen");
