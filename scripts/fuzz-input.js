@@ -281,7 +281,7 @@ export async function fuzzInput({ RedisStore, client, seed, goesOn }) {
     const made = /** @type {Store | undefined} */ (
       await attempt("options", () => make(given), ["ERR_INVALID_OPTION"])
     );
-    await made?.close();
+    made?.close();
   };
 
   const sids = async () => {

@@ -77,8 +77,8 @@ process.on("warning", (warning) => broken.push(String(warning)));
 const app = express();
 app.set("env", "test");
 app.use(session({ store, secret: "soak", resave: false, saveUninitialized: false }));
-app.get("/change", (req, res, next) => {
-  Object.assign(req.session, { [String(req.query.name)]: 1 });
+app.get("/change/:name", (req, res, next) => {
+  Object.assign(req.session, { [req.params.name]: 1 });
   req.session.save((error) => (error ? next(error) : res.send(req.sessionID)));
 });
 app.get("/logout", (req, res, next) => {
@@ -134,7 +134,7 @@ let serial = 0;
 /** @param {(typeof users)[number]} user */
 async function change(user) {
   const name = `w${serial++}`;
-  const { status, body, cookie } = await ask(`/change?name=${name}`, user.cookie);
+  const { status, body, cookie } = await ask(`/change/${name}`, user.cookie);
   count(status === 200 ? "changed" : body);
   if (status !== 200) return;
   if (user.sid !== "" && body !== user.sid) broken.push(`${user.sid} was logged out`);
@@ -238,7 +238,7 @@ try {
   await Promise.all(loops);
   agent.destroy();
   server.close();
-  await store.close();
+  store.close();
   client.destroy();
   admin.destroy();
   await redis.stop();

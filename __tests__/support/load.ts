@@ -63,7 +63,7 @@ const change: RequestHandler = (req, res, next) => {
     res.json({ bypassed: true });
     return;
   }
-  session[String(req.query.name)] = 1;
+  session[String(req.params.name)] = 1;
   req.session.save(((error: unknown, result?: unknown) => {
     if (error) next(error);
     else res.status(result === "GONE" ? 410 : 200).json({ sid: req.sessionID });
@@ -106,7 +106,7 @@ export async function startLoad(
   store: RedisStore,
   { users: count = 4, parallel = 2, pause = 10, cookie = {} as CookieOptions } = {},
 ): Promise<Load> {
-  const app = makeApp(store, { "/change": change }, { cookie });
+  const app = makeApp(store, { "/change/:name": change }, { cookie });
   const server = app.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
@@ -122,7 +122,7 @@ export async function startLoad(
     const name = `w${totals.sent++}`;
     const began = performance.now();
     try {
-      const answer = await ask(agent, port, `/change?name=${name}`, user.cookie);
+      const answer = await ask(agent, port, `/change/${name}`, user.cookie);
       if (answer.status === 500) {
         user.failures++;
         fail(answer.body);

@@ -190,7 +190,7 @@ export class NodeRedisTracker implements Tracker {
   }
 
   #invalidated(key: unknown): void {
-    const whole = key === null ? null : String(key);
+    const whole = key === null ? null : String(key as string | Buffer);
     if (whole === null) this.#events.onInvalidated(null);
     else if (whole.startsWith(this.#prefix)) {
       this.#events.onInvalidated(whole.slice(this.#prefix.length));
