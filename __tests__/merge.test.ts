@@ -448,3 +448,35 @@ describe("the report of a merge", () => {
     });
   });
 });
+
+test("how often objects are looked at grows with their number, however deep they are nested", () => {
+  let looks = 0;
+  const nested = (depth: number, leaf: object): Tree => {
+    let tree = leaf;
+    for (let level = 0; level < depth; level++) {
+      tree = new Proxy(level % 2 ? { in: tree } : { id: tree, beside: { level } }, {
+        ownKeys: (target) => {
+          looks++;
+          return Reflect.ownKeys(target);
+        },
+      });
+    }
+    return { tree };
+  };
+  const looksAt = (depth: number): number => {
+    looks = 0;
+    const [a, c, m] = [{ n: 0 }, { n: 0, c: 1 }, { n: 0, m: 1 }].map((leaf) => nested(depth, leaf));
+    const result = merge({
+      ancestor: a as Tree,
+      current: c as Tree,
+      mine: m as Tree,
+      userOf: noUser,
+    });
+    reportMerge(a as Tree, c as Tree, m as Tree, result as Tree);
+    expect(sameSession(a as Tree, c as Tree)).toBe(false);
+    return looks;
+  };
+  const few = looksAt(40);
+  expect(few).toBeGreaterThan(40);
+  expect(looksAt(160)).toBeLessThan(5 * few);
+});

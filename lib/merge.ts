@@ -1,5 +1,6 @@
-import { isDeepStrictEqual } from "node:util";
 import { sameSetting } from "./cookie.js";
+import { comparison, isPlain } from "./equal.js";
+import { StoreError } from "./errors.js";
 
 /** A session, or an object in it, as it comes out of a serializer. */
 export type Tree = Record<string, unknown>;
@@ -43,19 +44,111 @@ const DERIVED = "expires";
  *   the session changed its user meanwhile and nothing of the request may be applied
  */
 export function merge({ ancestor, current, mine, userOf }: MergeInput): Tree | null {
-  if (!isDeepStrictEqual(userOf(ancestor), userOf(current))) return null;
-  return mergeObjects(ancestor, current, mine, equalAtRoot, mergeAtRoot);
+  const trees = new Trees();
+  if (!trees.equal(userOf(ancestor), userOf(current))) return null;
+  return deeply(() =>
+    mergeObjects(ancestor, current, mine, trees.equalAtRoot, (a, c, m, key) =>
+      key === "cookie" && isPlain(a) && isPlain(c) && isPlain(m)
+        ? mergeCookies(a, c, m, trees)
+        : mergeChanged(a, c, m, trees),
+    ),
+  );
 }
 
-type Equal = (a: unknown, b: unknown, key: string) => boolean;
-type MergeValue = (a: unknown, c: unknown, m: unknown, key: string) => unknown;
+/**
+ * Whether two versions of a session hold the same values. `cookie.expires` does not count, nor a
+ * drift of `cookie.originalMaxAge` by less than a second.
+ */
+export function sameSession(a: Tree, b: Tree): boolean {
+  const { equalAtRoot } = new Trees();
+  const keys = Object.keys(a);
+  if (keys.length !== Object.keys(b).length) return false;
+  return deeply(() =>
+    keys.every((key) => Object.hasOwn(b, key) && equalAtRoot(a[key], b[key], key)),
+  );
+}
+
+/** What of the other request's changes (`current` against `ancestor`) a merged session holds. */
+export function reportMerge(ancestor: Tree, current: Tree, mine: Tree, merged: Tree): MergeReport {
+  const { equal, equalAtRoot, equalInCookie } = new Trees();
+  const report: MergeReport = { kept: [], overwritten: [] };
+  const walk = (
+    a: unknown,
+    c: unknown,
+    m: unknown,
+    r: unknown,
+    path: string,
+    same: EqualUnder,
+  ): void => {
+    if (isPlain(c) && isPlain(r)) {
+      const keys = new Set([...(isPlain(a) ? Object.keys(a) : []), ...Object.keys(c)]);
+      // An empty object has no place below it that could stand for it.
+      if (keys.size === 0 && !isPlain(m)) report.kept.push(path);
+      for (const key of keys) {
+        const below = same === equalAtRoot && key === "cookie" ? equalInCookie : equal;
+        const old = isPlain(a) ? at(a, key) : ABSENT;
+        const now = at(c, key);
+        if (same(old, now, key)) continue;
+        const own = isPlain(m) ? at(m, key) : ABSENT;
+        const place = `${path}/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`;
+        walk(old, now, own, at(r, key), place, below);
+      }
+    } else if (!equal(c, m)) {
+      (equal(c, r) ? report.kept : report.overwritten).push(path);
+    }
+  };
+  deeply(() => walk(ancestor, current, mine, merged, "", equalAtRoot));
+  return report;
+}
+
+/** Goes down a session. Where the stack ends differs; some serializers write deeper than that. */
+function deeply<Result>(work: () => Result): Result {
+  try {
+    return work();
+  } catch (error) {
+    if ((error as Error).name !== "RangeError") throw error;
+    const message = "the session is nested too deeply to be compared; nothing was stored";
+    throw new StoreError("ERR_INVALID_SESSION", message, error);
+  }
+}
+
+/** Whether two values under one key are the same. */
+type EqualUnder = (a: unknown, b: unknown, key: string) => boolean;
+
+/** How the versions of a session are compared, for as long as one merge lasts. */
+class Trees {
+  readonly equal = comparison();
+
+  readonly equalAtRoot: EqualUnder = (a, b, key) =>
+    key === "cookie" && isPlain(a) && isPlain(b) ? this.#sameCookie(a, b) : this.equal(a, b);
+
+  readonly equalInCookie: EqualUnder = (a, b, name) =>
+    name === DERIVED || sameSetting(name, given(a), given(b)) || this.equal(a, b);
+
+  /** Whether both are objects and the second is a version of the first, not another one in its place. */
+  isSameObject(a: unknown, b: unknown): boolean {
+    return (
+      isPlain(a) &&
+      isPlain(b) &&
+      this.equal(at(a, "id"), at(b, "id")) &&
+      this.equal(at(a, "_id"), at(b, "_id"))
+    );
+  }
+
+  #sameCookie(a: Tree, b: Tree): boolean {
+    for (const name of new Set([...Object.keys(a), ...Object.keys(b)])) {
+      if (!this.equalInCookie(at(a, name), at(b, name), name)) return false;
+    }
+    return true;
+  }
+}
 
 function mergeObjects(
   ancestor: Tree,
   current: Tree,
   mine: Tree,
-  equal: Equal,
-  mergeValue: MergeValue,
+  equal: EqualUnder,
+  mergeValue: (a: unknown, c: unknown, m: unknown, key: string) => unknown,
 ): Tree {
   const merged: Tree = {};
   for (const key of new Set([...Object.keys(current), ...Object.keys(mine)])) {
@@ -72,31 +165,21 @@ function mergeObjects(
 }
 
 /** Both sides changed the value under one key, differently. */
-function mergeChanged(a: unknown, c: unknown, m: unknown): unknown {
-  if (isObject(m) && isObject(c)) {
-    if (isSameObject(a, m) && isSameObject(a, c))
-      return mergeObjects(a, c, m, equalBelow, mergeChanged);
-    // Both put an object where none was, or both replaced it by the same other one.
-    if (!isSameObject(a, m) && !isSameObject(a, c) && isSameObject(c, m)) {
-      return mergeObjects({}, c, m, equalBelow, mergeChanged);
-    }
+function mergeChanged(a: unknown, c: unknown, m: unknown, trees: Trees): unknown {
+  const isMine = trees.isSameObject(a, m);
+  const isCurrent = trees.isSameObject(a, c);
+  // Both changed the same object; or put one where none was, or replaced one by the same other one.
+  if (isMine === isCurrent && trees.isSameObject(c, m)) {
+    const from = isMine ? (a as Tree) : {};
+    return mergeObjects(from, c as Tree, m as Tree, trees.equal, (...values) =>
+      mergeChanged(values[0], values[1], values[2], trees),
+    );
   }
   // This request changed something in an object that is no longer there.
-  if (isSameObject(a, m) && !isSameObject(a, c)) return c;
-  return m;
+  return isMine && !isCurrent ? c : m;
 }
 
-function equalBelow(a: unknown, b: unknown): boolean {
-  return a === b || isDeepStrictEqual(a, b);
-}
-
-function equalAtRoot(a: unknown, b: unknown, key: string): boolean {
-  return key === "cookie" && isObject(a) && isObject(b) ? sameCookie(a, b) : equalBelow(a, b);
-}
-
-function mergeAtRoot(a: unknown, c: unknown, m: unknown, key: string): unknown {
-  if (key !== "cookie" || !isObject(a) || !isObject(c) || !isObject(m))
-    return mergeChanged(a, c, m);
+function mergeCookies(a: Tree, c: Tree, m: Tree, { equalInCookie }: Trees): Tree {
   const cookie = mergeObjects(a, c, m, equalInCookie, (_a, _c, mine) => mine);
   // The date belongs to the originalMaxAge that won.
   const winner = equalInCookie(cookie.originalMaxAge, m.originalMaxAge, "originalMaxAge") ? m : c;
@@ -105,81 +188,8 @@ function mergeAtRoot(a: unknown, c: unknown, m: unknown, key: string): unknown {
   return cookie;
 }
 
-function equalInCookie(a: unknown, b: unknown, name: string): boolean {
-  if (name === DERIVED) return true;
-  return sameSetting(name, given(a), given(b)) || equalBelow(a, b);
-}
-
 function given(value: unknown): unknown {
   return value === ABSENT ? undefined : value;
-}
-
-function sameCookie(a: Tree, b: Tree): boolean {
-  for (const name of new Set([...Object.keys(a), ...Object.keys(b)])) {
-    if (!equalInCookie(at(a, name), at(b, name), name)) return false;
-  }
-  return true;
-}
-
-/**
- * Whether two versions of a session hold the same values. `cookie.expires` does not count, nor a
- * drift of `cookie.originalMaxAge` by less than a second.
- */
-export function sameSession(a: Tree, b: Tree): boolean {
-  const keys = Object.keys(a);
-  if (keys.length !== Object.keys(b).length) return false;
-  return keys.every((key) => Object.hasOwn(b, key) && equalAtRoot(a[key], b[key], key));
-}
-
-/** What of the other request's changes (`current` against `ancestor`) a merged session holds. */
-export function reportMerge(ancestor: Tree, current: Tree, mine: Tree, merged: Tree): MergeReport {
-  const report: MergeReport = { kept: [], overwritten: [] };
-  const walk = (
-    a: unknown,
-    c: unknown,
-    m: unknown,
-    r: unknown,
-    path: string,
-    equal: Equal,
-  ): void => {
-    if (isObject(c) && isObject(r)) {
-      const keys = new Set([...(isObject(a) ? Object.keys(a) : []), ...Object.keys(c)]);
-      // An empty object has no place below it that could stand for it.
-      if (keys.size === 0 && !isObject(m)) report.kept.push(path);
-      for (const key of keys) {
-        const below = equal === equalAtRoot && key === "cookie" ? equalInCookie : equalBelow;
-        const old = isObject(a) ? at(a, key) : ABSENT;
-        const now = at(c, key);
-        if (equal(old, now, key)) continue;
-        const own = isObject(m) ? at(m, key) : ABSENT;
-        const place = `${path}/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`;
-        walk(old, now, own, at(r, key), place, below);
-      }
-    } else if (!equalBelow(c, m)) {
-      (equalBelow(c, r) ? report.kept : report.overwritten).push(path);
-    }
-  };
-  walk(ancestor, current, mine, merged, "", equalAtRoot);
-  return report;
-}
-
-/** Neither an array nor an instance of a class: something that merges key by key. */
-function isObject(value: unknown): value is Tree {
-  if (typeof value !== "object" || value === null) return false;
-  const prototype: object | null = Object.getPrototypeOf(value);
-  // Not compared with Object.prototype: a serializer may live in another realm, as v8.deserialize
-  // does under jest.
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
-}
-
-/** Whether both are objects and the second is a version of the first, not another one in its place. */
-function isSameObject(a: unknown, b: unknown): a is Tree {
-  return (
-    isObject(a) &&
-    isObject(b) &&
-    equalBelow(at(a, "id"), at(b, "id")) &&
-    equalBelow(at(a, "_id"), at(b, "_id"))
-  );
 }
 
 function at(object: Tree, key: string): unknown {

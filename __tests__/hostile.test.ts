@@ -1,0 +1,59 @@
+import { load, pair } from "./support/requests.js";
+import { connect, makeStore, refusal, sessionOf } from "./support/store.js";
+
+/** `{ in: { in: … } }`, with `leaf` in the innermost one. */
+function nested(depth: number, leaf: unknown): object {
+  let tree: object = { leaf };
+  for (let level = 0; level < depth; level++) tree = { in: tree };
+  return tree;
+}
+
+function innermost(tree: unknown): Record<string, unknown> {
+  let place = tree as Record<string, unknown>;
+  while ("in" in place) place = place.in as Record<string, unknown>;
+  return place;
+}
+
+describe("a deeply nested session", () => {
+  test("is merged", async () => {
+    const { mine, other, saveMine, saveOther, stored } = await pair({ form: nested(1500, 0) });
+    Object.assign(innermost(other.form), { leaf: 1, other: 1 });
+    await saveOther();
+    Object.assign(innermost(mine.form), { leaf: 2, mine: 1 });
+    expect(await saveMine()).toBe("MERGED");
+    expect(innermost((await stored())?.form)).toEqual({ leaf: 2, other: 1, mine: 1 });
+  });
+
+  test("is refused where it is too deep for the stack, and nothing is stored", async () => {
+    const { here, sid, mine, other, stored } = await pair({ n: 0 });
+    mine.form = nested(10_000, 0);
+    expect(await refusal(here.set(sid, mine))).toMatchObject({ code: "ERR_INVALID_SESSION" });
+    expect(await stored()).toMatchObject({ n: 0 });
+    expect(other.form).toBeUndefined();
+  });
+
+  test("that the serializer can write, and that is too deep to be compared, is refused", async () => {
+    const levels = (text: string) => nested(Number(/\d+$/.exec(text)?.[0] ?? 0), 0);
+    /** Writes how deep `form` is instead of what is in it. */
+    const serializer = {
+      parse: (text: string) => ({ ...JSON.parse(text.replace(/#.*/, "")), form: levels(text) }),
+      stringify: (session: object) => {
+        const { form, ...rest } = session as { form?: unknown };
+        let depth = 0;
+        for (let place = form; place && "in" in (place as object); depth++) {
+          place = (place as { in: unknown }).in;
+        }
+        return `${JSON.stringify(rest)}#${depth}`;
+      },
+    };
+    const store = makeStore(await connect(), { serializer });
+    await store.set("sid", sessionOf({ form: nested(100_000, 0) }, { path: "/" }));
+    const mine = await load(store, "sid");
+    mine.form = nested(90_000, 0);
+    expect(await refusal(store.set("sid", mine))).toMatchObject({
+      code: "ERR_INVALID_SESSION",
+      cause: { name: "RangeError" },
+    });
+    expect(await store.get("sid")).not.toBeNull();
+  });
+});
