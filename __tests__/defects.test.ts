@@ -175,6 +175,21 @@ describe("2: an error", () => {
     expect(uncaught).toEqual([]);
   });
 
+  test("of req.session.destroy() without a callback does not end the process", async () => {
+    const { results, rejected, uncaught } = await built.run<Report>(
+      script(`
+        const req = { sessionID: "kept", sessionStore: unconnected };
+        req.session = unconnected.createSession(req, session());
+        req.session.destroy();
+        // Without a second argument somebody waits for the promise.
+        const code = await unconnected.destroy("kept").catch((error) => error.code);
+        await report({ results: { code } });`),
+    );
+    expect(results).toEqual({ code: "ERR_UNAVAILABLE" });
+    expect(rejected).toEqual([]);
+    expect(uncaught).toEqual([]);
+  });
+
   test("is a rejection without a callback", async () => {
     const store = makeStore(client);
     expect((await refusal(store.get(""))).code).toBe("ERR_INVALID_SID");

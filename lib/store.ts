@@ -149,8 +149,12 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   /** Removes a session; how many were there: 1 or 0. */
   override destroy(sid: string): Promise<number>;
   override destroy(sid: string, callback?: Callback<number>): void;
-  override destroy(sid: string, callback?: Callback<number>) {
-    return answer(this.#destroy(sid), callback);
+  override destroy(sid: string, ...given: [callback?: Callback<number>]) {
+    const removed = this.#destroy(sid);
+    // `req.session.destroy()` passes on the callback that it was not given, and waits for nothing:
+    // during an outage its rejection would end the process.
+    if (given.length > 0) removed.catch(() => {});
+    return answer(removed, given[0]);
   }
 
   /**
