@@ -312,6 +312,35 @@ describe("who is who", () => {
     expect(await store.set("next", sessionOf({ user: "ada" }))).toBe("OK");
   });
 
+  test("looking at the sessions of a user does not take the place of a login under way", async () => {
+    const options = {
+      prefix: freshPrefix(),
+      userId,
+      maxSessionsPerUser: 1,
+      onLimit: "reject" as const,
+    };
+    const other = makeStore(client, options);
+    const looked: unknown[] = [];
+    const slow = new Proxy(client, {
+      get(target, name) {
+        if (name === "sendCommand") {
+          return async (command: (string | Buffer)[], settings?: object) => {
+            if (command[0] === "SET") {
+              looked.push(await other.sessionsOf("ada"), await other.destroyAllOf("ada"));
+              looked.push((await refusal(other.set("b", sessionOf({ user: "ada" })))).code);
+            }
+            return target.sendCommand(command, settings);
+          };
+        }
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    await makeStore(slow, options).set("a", sessionOf({ user: "ada" }));
+    expect(looked).toEqual([[], 0, "ERR_TOO_MANY_SESSIONS"]);
+    expect(await sidsOf(other, "ada")).toEqual(["a"]);
+  });
+
   test("a renewal of a session that was logged out meanwhile does not list it again", async () => {
     const store = makeStore(client, { userId, touchAfter: 0 });
     await store.set("s", sessionOf({ user: "ada" }));

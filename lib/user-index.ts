@@ -1,6 +1,7 @@
 import type { SessionData } from "express-session";
 import { shown } from "./check.js";
 import type { Port, Value } from "./client/port.js";
+import { ANY, COMING, Entries, type Entry, LEAVING } from "./entries.js";
 import { StoreError } from "./errors.js";
 import { hasDeadline, isOver } from "./expiry.js";
 import type { SessionEntry } from "./listing.js";
@@ -9,14 +10,7 @@ import type { Tree } from "./merge.js";
 import type { Settings, UserSettings } from "./options.js";
 import type { Records } from "./record.js";
 import type { Renewals } from "./renewals.js";
-import {
-  INDEX_ADMIT,
-  INDEX_EVICT,
-  INDEX_FORGET,
-  INDEX_PAGE,
-  INDEX_WRITTEN,
-  TAKE,
-} from "./scripts.js";
+import { TAKE } from "./scripts.js";
 
 /** What the index needs of the store around it. */
 export interface UserIndexContext {
@@ -25,19 +19,6 @@ export interface UserIndexContext {
   readonly records: Records;
   readonly renewals: Renewals;
 }
-
-/** An entry as Redis has it: the sid, and when its session was last active, `inf` or `-inf`. */
-type Pair = [sid: string, activity: string];
-
-/** Its place is taken, its session is being written. */
-const COMING = "inf";
-/** It has lost its place, its session is being removed. */
-const LEAVING = "-inf";
-/** Whatever its activity. */
-const ANY = "";
-
-/** So many entries of an index are sent at a time. */
-const BATCH = 1000;
 
 /**
  * Which sessions a user has: for each user two sorted sets, last activity and end, in one slot. A
@@ -65,8 +46,7 @@ export class UserIndex {
   readonly #records: Records;
   readonly #renewals: Renewals;
   readonly #users: UserSettings;
-  /** What the names of all indexes start with. */
-  readonly #name: string;
+  readonly #entries: Entries;
   readonly #dated: boolean;
 
   constructor({ port, settings, records, renewals }: UserIndexContext, users: UserSettings) {
@@ -75,7 +55,7 @@ export class UserIndex {
     this.#records = records;
     this.#renewals = renewals;
     this.#users = users;
-    this.#name = indexName(settings.prefix);
+    this.#entries = new Entries(port, settings.prefix);
     this.#dated = hasDeadline(settings.rules);
   }
 
@@ -120,13 +100,11 @@ export class UserIndex {
   async admit(user: string, sid: string): Promise<boolean> {
     const { limit, rejects } = this.#users;
     if (!rejects) return false;
-    const grace = String(3 * this.#settings.timeout);
-    for (let dead: Pair[] = []; ; ) {
-      const args = [sid, String(limit), grace, ...dead.flat()];
-      const reply = await this.#port.runOn(INDEX_ADMIT, this.#keys(user), args);
-      const [isAdmitted, others] = reply as [number, string[]];
-      if (isAdmitted === 1) return true;
-      dead = await this.#dead(user, pairs(others));
+    for (let dead: Entry[] = []; ; ) {
+      const grace = 3 * this.#settings.timeout;
+      const others = await this.#entries.admit(user, sid, limit, grace, dead);
+      if (others === undefined) return true;
+      dead = await this.#dead(user, others);
       if (dead.length === 0) throw tooMany(limit);
     }
   }
@@ -144,16 +122,12 @@ export class UserIndex {
     isNew: boolean,
   ): Promise<boolean> {
     const { limit, rejects } = this.#users;
-    const keys = this.#keys(user);
-    const px = expires === null ? "" : String(Math.max(1, expires - Date.now()));
-    const args = [sid, px, String(rejects ? 0 : limit), isNew ? "1" : ""];
-    let [leaving, others] = (await this.#port.runOn(INDEX_WRITTEN, keys, args)) as string[][];
-    if (others?.length) {
-      const dead = await this.#dead(user, pairs(others));
-      const rest = [sid, String(limit), ...dead.flat()];
-      leaving = (await this.#port.runOn(INDEX_EVICT, keys, rest)) as string[];
+    const most = rejects ? 0 : limit;
+    let [leaving, others] = await this.#entries.written(user, sid, expires, most, isNew);
+    if (others.length > 0) {
+      const dead = await this.#dead(user, others);
+      leaving = await this.#entries.evict(user, sid, limit, dead);
     }
-    if (!leaving?.length) return true;
     await this.#end(
       user,
       leaving.map((one) => [one, LEAVING]),
@@ -163,7 +137,7 @@ export class UserIndex {
 
   /** Drops an entry; a place that was only taken, if `isComing`. */
   forget(user: string, sid: string, isComing = false): Promise<void> {
-    return this.#forget(user, [[sid, isComing ? COMING : ANY]]);
+    return this.#entries.forget(user, [[sid, isComing ? COMING : ANY]]);
   }
 
   /** A session's expiry is to be written again: its index may have missed the last time. */
@@ -193,9 +167,9 @@ export class UserIndex {
   /** The sessions of a user, the one that was last active first. */
   async list(user: string): Promise<SessionEntry[]> {
     const listed: (SessionEntry & { activity: number })[] = [];
-    const dead: Pair[] = [];
-    const leaving: Pair[] = [];
-    for await (const page of this.#pages(user)) {
+    const dead: Entry[] = [];
+    const leaving: Entry[] = [];
+    for await (const page of this.#entries.of(user)) {
       const here = page.filter(([, activity]) => activity !== LEAVING);
       leaving.push(...page.filter(([, activity]) => activity === LEAVING));
       const keys = here.map(([sid]) => this.#settings.prefix + sid);
@@ -212,7 +186,7 @@ export class UserIndex {
         }
       }
     }
-    await this.#forget(user, dead);
+    await this.#entries.forget(user, dead);
     await this.#end(user, leaving);
     listed.sort((a, b) => b.activity - a.activity);
     return listed.map(({ sid, session, expires }) => ({ sid, session, expires }));
@@ -221,41 +195,16 @@ export class UserIndex {
   /** Removes the sessions of a user; how many there were. */
   async removeAll(user: string, except: ReadonlySet<string>): Promise<number> {
     let removed = 0;
-    for await (const page of this.#pages(user)) {
+    for await (const page of this.#entries.of(user)) {
       const ending = page.filter(([sid]) => !except.has(sid));
-      removed += await this.#end(
-        user,
-        ending.map(([sid]) => [sid, ANY]),
-      );
+      removed += await this.#end(user, ending);
     }
     return removed;
   }
 
   /** Removes the indexes of all users. */
-  async clear(): Promise<void> {
-    const { scanCount } = this.#settings;
-    const names = this.#port.scan(`${this.#name}{`, Math.max(scanCount, BATCH), "zset");
-    for await (const keys of names) await this.#port.removeMany(keys);
-  }
-
-  /** The hash tag keeps both keys in one slot and has no brace or glob of the user's in it. */
-  #keys(user: string): string[] {
-    const name = `${this.#name}{${Buffer.from(user).toString("base64url")}}`;
-    return [`${name}:active`, `${name}:ends`];
-  }
-
-  /** The entries of a user, each once. */
-  async *#pages(user: string): AsyncGenerator<Pair[]> {
-    const seen = new Set<string>();
-    const keys = this.#keys(user);
-    let cursor = "0";
-    do {
-      const reply = (await this.#port.runOn(INDEX_PAGE, keys, [cursor])) as [string, string[]];
-      cursor = String(reply[0]);
-      const page = pairs(reply[1]).filter(([sid]) => !seen.has(sid));
-      for (const [sid] of page) seen.add(sid);
-      yield page;
-    } while (cursor !== "0");
+  clear(): Promise<void> {
+    return this.#entries.clear();
   }
 
   /**
@@ -263,43 +212,38 @@ export class UserIndex {
    *
    * @returns how many sessions there were
    */
-  async #end(user: string, entries: Pair[]): Promise<number> {
+  async #end(user: string, entries: Entry[]): Promise<number> {
     if (entries.length === 0) return 0;
     const found = await this.#look(user, entries);
     // What cannot be read is nobody else's.
     const sids = entries.map(([sid]) => sid).filter((_, index) => found[index] !== null);
     for (const sid of sids) this.#renewals.forget(sid);
     const removed = await this.#port.removeMany(sids.map((sid) => this.#settings.prefix + sid));
-    const isRemoved = new Set(sids);
-    await this.#forget(
-      user,
+    const gone = new Set(sids);
+    const ended = entries.flatMap(([sid, activity]): Entry[] => {
       // A place that is taken has no session yet.
-      entries.filter(([sid, activity]) => isRemoved.has(sid) || activity !== COMING),
-    );
+      if (!gone.has(sid)) return activity === COMING ? [] : [[sid, activity]];
+      // Its activity may have changed meanwhile; what is leaving may have been stored anew.
+      return [[sid, activity === LEAVING ? LEAVING : ANY]];
+    });
+    await this.#entries.forget(user, ended);
     return removed;
   }
 
-  async #forget(user: string, entries: Pair[]): Promise<void> {
-    for (let start = 0; start < entries.length; start += BATCH) {
-      const batch = entries.slice(start, start + BATCH).flat();
-      await this.#port.runOn(INDEX_FORGET, this.#keys(user), batch);
-    }
-  }
-
   /** Those entries whose session is gone or not the user's. */
-  async #dead(user: string, entries: Pair[]): Promise<Pair[]> {
+  async #dead(user: string, entries: Entry[]): Promise<Entry[]> {
     const found = await this.#look(user, entries);
     return entries.filter((_, index) => found[index] === null);
   }
 
   /** The sessions of entries; `null`: gone or not the user's, `undefined`: it cannot be read. */
-  async #look(user: string, entries: Pair[]): Promise<(SessionData | null | undefined)[]> {
+  async #look(user: string, entries: Entry[]): Promise<(SessionData | null | undefined)[]> {
     const keys = entries.map(([sid]) => this.#settings.prefix + sid);
     const values = await this.#port.getMany(keys);
     return Promise.all(
       values.map(async (value, index) => {
         if (value === null) return null;
-        const session = await this.#read((entries[index] as Pair)[0], value);
+        const session = await this.#read((entries[index] as Entry)[0], value);
         if (session === undefined) return undefined;
         return session !== null && this.storedUserOf(session) === user ? session : null;
       }),
@@ -320,16 +264,6 @@ export class UserIndex {
   }
 }
 
-/**
- * What the names of the indexes beside a session prefix start with: they differ from every session
- * key in the first character.
- */
-function indexName(prefix: string): string {
-  const name = prefix.startsWith("u") ? ":users-of:" : "users-of:";
-  // Only the first braces of a key make a hash tag.
-  return name + prefix.replace(/[%{}]/g, (char) => `%${char.charCodeAt(0).toString(16)}`);
-}
-
 /** Refuses what cannot name a user. */
 export function assertUser(user: unknown): asserts user is string {
   if (typeof user === "string" && user !== "") return;
@@ -342,13 +276,6 @@ export function assertUser(user: unknown): asserts user is string {
 function tooMany(limit: number): StoreError {
   const message = `the user has ${limit} sessions already, which is what maxSessionsPerUser allows; nothing was stored: end one of them first, see sessionsOf()`;
   return new StoreError("ERR_TOO_MANY_SESSIONS", message);
-}
-
-function pairs(flat: string[]): Pair[] {
-  return Array.from({ length: flat.length / 2 }, (_, index) => [
-    flat[2 * index] as string,
-    flat[2 * index + 1] as string,
-  ]);
 }
 
 function scoreOf(activity: string): number {
