@@ -1,3 +1,7 @@
+import { inspect } from "node:util";
+import { Redis } from "ioredis";
+import type { RedisClient } from "../lib/index.js";
+import { startRedis } from "../tools/redis-server.js";
 import { load, pair } from "./support/requests.js";
 import { connect, makeStore, refusal, sessionOf } from "./support/store.js";
 
@@ -56,4 +60,25 @@ describe("a deeply nested session", () => {
     });
     expect(await store.get("sid")).not.toBeNull();
   });
+});
+
+test("no error names a session id, not even where Redis or a client quotes the command", async () => {
+  const sid = "a-session-id-that-nobody-may-read-in-a-log";
+  const disabled = ["GET", "DEL"].flatMap((name) => ["--rename-command", name, ""]);
+  const server = await startRedis({ args: disabled });
+  const ioredis = new Redis(server.url);
+  try {
+    for (const client of [await connect(6, server.url), ioredis]) {
+      const store = makeStore<RedisClient>(client);
+      for (const error of [await refusal(store.get(sid)), await refusal(store.destroy(sid))]) {
+        expect(error.code).toBe("ERR_REDIS");
+        const logged = inspect(error, { depth: null });
+        expect(logged).toMatch(/cause.*unknown command/s);
+        expect(logged).not.toContain("nobody-may-read");
+      }
+    }
+  } finally {
+    ioredis.disconnect();
+    await server.stop();
+  }
 });

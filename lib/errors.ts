@@ -110,10 +110,12 @@ export function withoutConnection(message: string, complaint: Error | undefined)
  * The typed form of whatever a client rejected with. Nothing that a socket throws leaves the store
  * as it is: express-session takes the code `ENOENT` for a missing session and replaces the cookie.
  *
+ * @param thrown - what the client rejected with
  * @param command - the name of the Redis command that failed
  * @param where - of what server, and after how long
  */
-export function fromClient(error: unknown, command: string, where: string): StoreError {
+export function fromClient(thrown: unknown, command: string, where: string): StoreError {
+  const error = withoutArguments(thrown);
   const text = error instanceof Error ? error.message : String(error);
   const word = replyWord(error);
   if (word === undefined) {
@@ -129,4 +131,23 @@ export function fromClient(error: unknown, command: string, where: string): Stor
     `${command} was refused: ${text}${advice ? ` (${advice})` : ""}`,
     error,
   );
+}
+
+/** How Redis quotes a command that it does not know, or that is disabled. */
+const QUOTED = /, with args beginning with: .*$/s;
+
+/**
+ * An error of a client without the arguments of the command, which some replies quote and some
+ * clients add: a session id is a credential, and errors are logged.
+ */
+function withoutArguments(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const message = error.message.replace(QUOTED, "");
+  if (message === error.message && !("command" in error) && !("args" in error)) return error;
+  const { name, stack } = error;
+  const { code } = error as { code?: unknown };
+  const copy = Object.assign(new Error(message), { name }, code === undefined ? {} : { code });
+  // The stack repeats the message.
+  if (stack !== undefined) copy.stack = stack.replace(error.message, () => message);
+  return copy;
 }
