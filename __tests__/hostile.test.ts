@@ -82,3 +82,37 @@ test("no error names a session id, not even where Redis or a client quotes the c
     await server.stop();
   }
 });
+
+describe("a session id", () => {
+  test.each([
+    ["line breaks", "a\nb\r\nc"],
+    ["a NUL", "a\0b"],
+    ["characters of four bytes", "\u{1f600}\u{10ffff}"],
+    ["what a pattern takes for something else", "*?[a-z]\\"],
+    ["braces", "{a}{b}"],
+    ["a megabyte", "x".repeat(1_000_000)],
+    ["the name of a prototype", "__proto__"],
+  ])("may hold %s", async (_, sid) => {
+    const store = makeStore(await connect());
+    expect(await store.set(sid, sessionOf({ n: 1 }, { path: "/" }))).toBe("OK");
+    const loaded = await load(store, sid);
+    loaded.n = 2;
+    expect(await store.set(sid, loaded)).toBe("OK");
+    expect(await store.touch(sid, loaded)).toBe("OK");
+    expect(await store.ids()).toEqual([sid]);
+    expect(await store.all()).toMatchObject([{ n: 2, id: sid }]);
+    expect(await store.destroy(sid)).toBe(1);
+    expect(await store.get(sid)).toBeNull();
+  });
+
+  test("that is the same as another one in Redis is refused", async () => {
+    const store = makeStore(await connect());
+    await store.set("\ufffd", sessionOf({ n: 1 }));
+    for (const sid of ["\ud800", "\udfff"]) {
+      for (const operation of [store.get(sid), store.destroy(sid), store.set(sid, sessionOf())]) {
+        expect(await refusal(operation)).toMatchObject({ code: "ERR_INVALID_SID" });
+      }
+    }
+    expect(await store.get("\ufffd")).toMatchObject({ n: 1 });
+  });
+});

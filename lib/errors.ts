@@ -2,7 +2,7 @@
 export type StoreErrorCode =
   /** An option of the constructor is missing, unknown, of a wrong type or out of range. */
   | "ERR_INVALID_OPTION"
-  /** A session id that is not a non-empty string. */
+  /** A session id that is no string, empty, or no well-formed Unicode. */
   | "ERR_INVALID_SID"
   /** A session that cannot be stored: no object, not serializable, or without a usable expiry. */
   | "ERR_INVALID_SESSION"
