@@ -19,6 +19,7 @@ import { DAY_MS, HOT, newSession, sids } from "./sessions.js";
  * @property {(sid: string, done: Done) => void} request the same with the Session object that express-session makes in between
  * @property {(sid: string, data: unknown) => Session} inflate what express-session does with the result of `get`
  * @property {(sids: string[]) => Promise<unknown>} remove
+ * @property {session.Store} [store] what express-session takes
  */
 
 /** @param {string} url */
@@ -50,6 +51,7 @@ function ofStore(name, client, store) {
     );
   return {
     name,
+    store,
     get: (sid, done) => void store.get(sid, done),
     set: (sid, session, done) => void store.set(sid, session, done),
     touch: (sid, session, done) => void store.touch(sid, session, done),

@@ -3,8 +3,14 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { startRedis } from "../tools/redis-server.js";
+import { bulk } from "./bulk.js";
 import { draw } from "./chart.js";
 import { connect } from "./contenders.js";
+import { distance } from "./distance.js";
+
+import { growth } from "./growth.js";
+import { http } from "./http.js";
+import { logout } from "./logout.js";
 import { store } from "./store.js";
 import { table } from "./table.js";
 import { writers } from "./writers.js";
@@ -32,7 +38,7 @@ import { writers } from "./writers.js";
  */
 
 /** @type {Record<string, (context: Context) => Promise<Section>>} */
-const sections = { store, writers };
+const sections = { store, http, distance, logout, writers, growth, bulk };
 
 const { values: options } = parseArgs({
   options: {

@@ -19,7 +19,7 @@ export function newSid() {
 }
 
 /** What a shop keeps of a visitor: about 500 bytes as JSON, cookie included. */
-function content() {
+export function content() {
   return {
     user: { id: 48_113, name: "Ada Lovelace", email: "ada@example.org", roles: ["user", "editor"] },
     csrfSecret: "q8Jk2Vb0sZ1xT9eR4wLm7c3Y",

@@ -87,7 +87,7 @@ const NAMES_IN_MEMORY = [...IN_MEMORY].join(" and ");
  * @returns {Promise<import("./index.js").Section>}
  */
 export async function store({ url, quick, progress }) {
-  const rounds = quick ? 3 : 15;
+  const rounds = quick ? 2 : 15;
   const admin = await connect(url);
   const names = [...new Set(rows.flatMap(({ by }) => by))];
   const helpers = new Map(names.map((name) => [name, new Helper("contender.js", name, url)]));
