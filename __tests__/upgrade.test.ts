@@ -27,6 +27,10 @@ module.exports = (session, store) => {
     res.json(req.session);
   });
   app.get("/read", (req, res) => res.json(req.session));
+  app.get("/save", (req, res, next) => {
+    req.session.visits++;
+    req.session.save((error) => (error ? next(error) : res.json(req.session)));
+  });
   app.get("/logout", (req, res, next) => {
     req.session.destroy((error) => (error ? next(error) : res.json({})));
   });
@@ -97,6 +101,7 @@ async function serve(major: number, name: string): Promise<Started> {
 }
 
 interface Seen {
+  cookie?: { expires?: string };
   user?: string;
   visits?: number;
 }
@@ -169,7 +174,10 @@ test.each(ways)(
     const stored = JSON.parse((await raw.get(keyOf(ada))) ?? "") as { cookie: object };
     Object.assign(stored.cookie, { expires: new Date(Date.now() - 5000).toISOString() });
     await raw.send("SET", keyOf(ada), JSON.stringify(stored), "KEEPTTL");
-    expect(await ask(ada, ours, "/visit")).toMatchObject({ user: "ada", visits: visits + 1 });
+    const { cookie } = await ask(ada, ours, "/read");
+    expect(new Date(cookie?.expires ?? 0).getTime()).toBeGreaterThan(Date.now());
+    await raw.send("SET", keyOf(ada), JSON.stringify(stored), "KEEPTTL");
+    expect(await ask(ada, ours, "/save")).toMatchObject({ user: "ada", visits: visits + 1 });
     await expectWhole(ada);
     expect(await ask(ada, old, "/visit")).toMatchObject({ user: "ada", visits: visits + 2 });
 
