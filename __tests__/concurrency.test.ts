@@ -568,6 +568,20 @@ describe("what the store knows holds for one object under one id", () => {
   });
 });
 
+test("a key that a Session has a member for can be changed", async () => {
+  const { here, sid, raw, key } = await pair({});
+  const put = (text: string) =>
+    raw.set(key, `{"cookie":{"originalMaxAge":null,"path":"/"},"constructor":"a",${text}}`);
+  for (const changed of [false, true]) {
+    await put('"n":1');
+    const mine = await load(here, sid);
+    Object.assign(mine, { constructor: "b" });
+    if (changed) await put('"n":2');
+    expect(await here.set(sid, mine)).toBe(changed ? "MERGED" : "OK");
+    expect(JSON.parse((await raw.get(key)) ?? "")).toMatchObject({ constructor: "b" });
+  }
+});
+
 test("a save of what another request has saved in the meantime renews the session", async () => {
   const { key, mine, other, raw, pttl, saveMine, saveOther } = await pair({});
   other.n = 1;

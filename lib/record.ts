@@ -38,13 +38,16 @@ export class Records {
    * The text of a session, taken from it at once.
    *
    * @param created - its creation time, if that is to be stored
-   * @param hidden - stored keys that `session` cannot show; they are kept
+   * @param hidden - stored keys that `session` cannot show; they are kept, unless it has been given
+   *   one of that name
    */
   write(session: object, created?: number, hidden?: Tree): Promise<Value> {
     if (created === undefined && hidden === undefined) return encode(this.#serializer, session);
     const whole: Tree = {};
     for (const part of [session as Tree, hidden ?? {}]) {
-      for (const key of Object.keys(part)) put(whole, key, part[key]);
+      for (const key of Object.keys(part)) {
+        if (!Object.hasOwn(whole, key)) put(whole, key, part[key]);
+      }
     }
     if (created !== undefined) whole[CREATED] = created;
     return encode(this.#serializer, whole);

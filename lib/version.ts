@@ -1,4 +1,5 @@
 import { sameValue, type Value } from "./client/port.js";
+import { comparison } from "./equal.js";
 import type { Loaded } from "./loaded.js";
 import { sameSession, type Tree } from "./merge.js";
 import type { Records } from "./record.js";
@@ -42,7 +43,12 @@ export class Versions {
   /** The text of the object itself, as it is about to be saved. */
   async own(value: Value, { sid, hidden }: Loaded): Promise<Tree> {
     const { session } = await this.#records.read(value, sid);
-    if (hidden !== undefined) for (const key of Object.keys(hidden)) delete session[key];
+    if (hidden === undefined) return session;
+    const equal = comparison();
+    for (const key of Object.keys(hidden)) {
+      // Otherwise the object was given one of that name.
+      if (equal(session[key], hidden[key])) delete session[key];
+    }
     return session;
   }
 
