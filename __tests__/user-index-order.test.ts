@@ -321,14 +321,18 @@ describe("who is who", () => {
     };
     const other = makeStore(client, options);
     const looked: unknown[] = [];
+    const look = async () => {
+      looked.push(await other.sessionsOf("ada"), await other.destroyAllOf("ada"));
+      looked.push((await refusal(other.set("b", sessionOf({ user: "ada" })))).code);
+    };
+    let gate = Promise.resolve();
     const slow = new Proxy(client, {
       get(target, name) {
         if (name === "sendCommand") {
           return async (command: (string | Buffer)[], settings?: object) => {
-            if (command[0] === "SET") {
-              looked.push(await other.sessionsOf("ada"), await other.destroyAllOf("ada"));
-              looked.push((await refusal(other.set("b", sessionOf({ user: "ada" })))).code);
-            }
+            if (command[0] === "SET") gate = look();
+            // All that follows waits too: the connection keeps the order.
+            await gate;
             return target.sendCommand(command, settings);
           };
         }
