@@ -121,8 +121,7 @@ export class Writer {
       const reply = await this.#send(sid, there, attempt, isOver, step);
       if (reply === 0) return this.discard(sid, "missing", step.turn);
       const { value, report } = attempt;
-      // A client repeats a command after a reconnect: then it is our own write that we find.
-      if (reply === 1 || (!isOver && value !== undefined && sameValue(reply as Value, value))) {
+      if (reply === 1) {
         if (isOver) return this.discard(sid, "expired", step.turn);
         this.#remember(sid, attempt.life);
         step.turn.latest = value ?? there;
