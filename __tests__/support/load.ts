@@ -37,7 +37,7 @@ export interface Load {
   answers(more: number): Promise<void>;
   /** Waits until each user has been answered once more. */
   everyone(): Promise<void>;
-  /** Waits until so many more requests than now have failed with this code, or been bypassed. */
+  /** Waits until so many more requests than now have failed with this code, or `"any"`, or been `"bypassed"`. */
   failures(code: string, more: number): Promise<void>;
   /** Ends it when all requests have been answered. */
   stop(): Promise<LoadReport>;
@@ -187,7 +187,11 @@ export async function startLoad(
       );
     },
     async failures(code, more) {
-      const have = () => (code === "bypassed" ? totals.bypassed : (failed[code] ?? 0));
+      const have = () => {
+        if (code === "bypassed") return totals.bypassed;
+        if (code !== "any") return failed[code] ?? 0;
+        return Object.values(failed).reduce((sum, count) => sum + count, 0);
+      };
       const goal = have() + more;
       await until(() => have() >= goal);
     },
