@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type RedisServer, startRedis } from "../tools/redis-server.js";
 import { type Address, type Opened, plain } from "./conformance/clients.js";
 import { expectAccounted, startLoad } from "./support/load.js";
+import { record } from "./support/recording.js";
 import { connect, makeStore, refusal, sessionOf, type TestClient, until } from "./support/store.js";
 
 // The server answers, and the answer is no; the app is under load.
@@ -172,5 +173,27 @@ describe.each(ways)("$name", ({ name, open }) => {
       await loading.stop();
       await rm(dir, { recursive: true, force: true });
     }
+  });
+});
+
+describe("a refusal inside of a script, as Redis 6.2 words it, has the same code as one outside", () => {
+  const at = "ERR Error running script (call to f_0123456789abcdef): @user_script:5: ";
+  test.each([
+    [
+      "ERR_OUT_OF_MEMORY",
+      "@user_script: 5: -OOM command not allowed when used memory > 'maxmemory'.",
+    ],
+    ["ERR_READONLY", "@user_script: 5: -READONLY You can't write against a read only replica."],
+    ["ERR_CORRUPT_SESSION", "WRONGTYPE Operation against a key holding the wrong kind of value"],
+    ["ERR_REDIS", "@user_script: 5: something else"],
+  ])("%s", async (code, text) => {
+    const { client } = record(direct, ([name], reply) => {
+      if (name?.startsWith("EVAL")) throw new Error(at + text);
+      return reply;
+    });
+    const store = makeStore(client, { timeout });
+    await store.set("sid", sessionOf());
+    const loaded = Object.assign((await store.get("sid")) as object, { a: 1 });
+    expect((await refusal(store.set("sid", loaded as never))).code).toBe(code);
   });
 });
