@@ -1,5 +1,6 @@
 import type { SessionData } from "express-session";
-import type { RedisStoreOptions } from "../lib/index.js";
+import { createClientPool } from "redis";
+import { RedisStore, type RedisStoreOptions } from "../lib/index.js";
 import { INDEX_EVICT } from "../lib/scripts.js";
 import { record } from "./support/recording.js";
 import {
@@ -11,6 +12,7 @@ import {
   sessionOf,
   type TestClient,
   until,
+  url,
 } from "./support/store.js";
 import { sidsOf, tick, userId } from "./support/user-index-suite.js";
 
@@ -137,6 +139,48 @@ describe("cost", () => {
     expect(asking.names()).toEqual(["EVALSHA", "SET", "EVALSHA"]);
     expect(commands).toHaveLength(2);
   });
+});
+
+test("over several connections an entry comes after its session, which others look at", async () => {
+  const pool = createClientPool({ url });
+  pool.on("error", () => {});
+  await pool.connect();
+  try {
+    /** Of each command whether all before it had been answered. */
+    const waited: boolean[] = [];
+    let open = 0;
+    const recorded = new Proxy(pool, {
+      get(target, name) {
+        if (name === "sendCommand") {
+          return async (command: (string | Buffer)[], options?: object) => {
+            waited.push(open++ === 0);
+            try {
+              return await target.sendCommand(command, options);
+            } finally {
+              open--;
+            }
+          };
+        }
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    const store = new RedisStore({ client: recorded, prefix: freshPrefix(), userId });
+    await store.set("s", sessionOf({ user: "ada" }));
+    expect(waited.splice(0)).toEqual([true, true]);
+    await store.set("anonymous", sessionOf());
+    const session = (await store.get("anonymous")) as Loaded;
+    session.user = "ada";
+    waited.length = 0;
+    await store.set("anonymous", session);
+    expect(waited.splice(0)).toEqual([true, true]);
+    // One that has its entry is sent along.
+    session.n = 1;
+    await store.set("anonymous", session);
+    expect(waited).toEqual([true, false]);
+  } finally {
+    pool.destroy();
+  }
 });
 
 describe("a process that ends in between", () => {
