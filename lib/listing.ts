@@ -2,7 +2,8 @@ import type { SessionData } from "express-session";
 import type { Port, Value } from "./client/port.js";
 import { hasDeadline, isOver } from "./expiry.js";
 import type { Settings } from "./options.js";
-import type { Records } from "./record.js";
+import type { Records, SessionRecord } from "./record.js";
+import { isThenable } from "./serializer.js";
 
 /** A session as `all()` lists it. */
 export type ListedSession = SessionData & { id: string };
@@ -16,6 +17,11 @@ export interface SessionEntry {
 }
 
 type Row = Pick<SessionEntry, "sid" | "session">;
+
+interface Values {
+  readonly keys: string[];
+  readonly values: (Value | null)[];
+}
 
 /** A listing asks for at least so many keys at a time. */
 const BATCH = 1000;
@@ -50,12 +56,9 @@ export class Listing {
   }
 
   async all(): Promise<ListedSession[]> {
-    const seen = new Set<string>();
     const listed: ListedSession[] = [];
-    for await (const keys of this.#batches()) {
-      const fresh = new Set(keys.filter((key) => !seen.has(key)));
-      for (const key of fresh) seen.add(key);
-      for (const row of await this.#read([...fresh])) {
+    for await (const { keys, values } of this.#values(this.#unseen())) {
+      for (const row of await this.#parse(keys, values)) {
         if (row === null) continue;
         const session = row.session as ListedSession;
         if (!Object.hasOwn(session, "id")) session.id = row.sid;
@@ -66,8 +69,11 @@ export class Listing {
   }
 
   async *entries(): AsyncGenerator<SessionEntry, void, undefined> {
-    for await (const keys of this.#batches()) {
-      const [rows, left] = await Promise.all([this.#read(keys), this.#port.remaining(keys)]);
+    for await (const { keys, values } of this.#values(this.#batches())) {
+      const [rows, left] = await Promise.all([
+        this.#parse(keys, values),
+        this.#port.remaining(keys),
+      ]);
       const now = Date.now();
       for (const [index, row] of rows.entries()) {
         const ms = left[index] ?? null;
@@ -90,26 +96,60 @@ export class Listing {
     return this.#port.scan(prefix, Math.max(scanCount, BATCH));
   }
 
-  async #read(keys: string[]): Promise<(Row | null)[]> {
-    if (keys.length === 0) return [];
-    const values = await this.#port.getMany(keys);
-    return Promise.all(
-      values.map((value, index) => this.#row(this.#sidOf(keys[index] as string), value)),
-    );
+  /** The keys, each once. */
+  async *#unseen(): AsyncGenerator<string[]> {
+    const seen = new Set<string>();
+    for await (const keys of this.#batches()) {
+      const fresh = keys.filter((key) => seen.size !== seen.add(key).size);
+      if (fresh.length > 0) yield fresh;
+    }
   }
 
-  async #row(sid: string, value: Value | null): Promise<Row | null> {
+  /** The values of keys, a batch ahead: Redis looks them up while those before are parsed. */
+  async *#values(batches: AsyncIterable<string[]>): AsyncGenerator<Values> {
+    let ahead: Promise<Values> | undefined;
+    for await (const keys of batches) {
+      const next = this.#port.getMany(keys).then((values) => ({ keys, values }));
+      // Nobody may be there any more to wait for it.
+      next.catch(() => {});
+      if (ahead !== undefined) yield await ahead;
+      ahead = next;
+    }
+    if (ahead !== undefined) yield await ahead;
+  }
+
+  async #parse(keys: string[], values: (Value | null)[]): Promise<(Row | null)[]> {
+    // All of them begin at once; only what an async serializer does is waited for.
+    const begun = values.map((value, index) =>
+      this.#row(this.#sidOf(keys[index] as string), value),
+    );
+    const rows: (Row | null)[] = [];
+    for (const row of begun) rows.push(isThenable(row) ? await row : row);
+    return rows;
+  }
+
+  #row(sid: string, value: Value | null): Row | null | Promise<Row | null> {
     if (value === null) return null;
     try {
-      const { session, created } = await this.#records.read(value, sid);
-      const now = Date.now();
-      if (this.#dated && isOver(this.#settings.rules, session, sid, created ?? now, now))
-        return null;
-      return { sid, session: session as unknown as SessionData };
+      const record = this.#records.read(value, sid);
+      if (!isThenable(record)) return this.#listed(sid, record);
+      return record
+        .then((read) => this.#listed(sid, read))
+        .catch((error) => this.#corrupt(sid, error));
     } catch (error) {
-      this.#onCorrupt(sid, error);
-      return null;
+      return this.#corrupt(sid, error);
     }
+  }
+
+  #listed(sid: string, { session, created }: SessionRecord): Row | null {
+    const now = Date.now();
+    if (this.#dated && isOver(this.#settings.rules, session, sid, created ?? now, now)) return null;
+    return { sid, session: session as unknown as SessionData };
+  }
+
+  #corrupt(sid: string, error: unknown): null {
+    this.#onCorrupt(sid, error);
+    return null;
   }
 
   #sidOf(key: string): string {
