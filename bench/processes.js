@@ -62,14 +62,14 @@ export class Helper {
  * @param {(request: never) => unknown} answer
  */
 export function serve(answer) {
-  process.on("message", async (message) => {
+  process.on("message", (message) => {
     const { id, request } = /** @type {{ id: number, request: never }} */ (message);
-    try {
-      const result = await answer(request);
-      process.send?.({ id, result });
-    } catch (error) {
-      process.send?.({ id, error: error instanceof Error ? error.stack : String(error) });
-    }
+    const reply = (/** @type {object} */ outcome) => void process.send?.({ id, ...outcome });
+    // Also what it throws at once.
+    new Promise((resolve) => resolve(answer(request))).then(
+      (result) => reply({ result }),
+      (error) => reply({ error: error instanceof Error ? error.stack : String(error) }),
+    );
   });
   // Whatever became of the bench.
   process.on("disconnect", () => process.exit());
