@@ -5,6 +5,7 @@ import fc from "fast-check";
 import supertest from "supertest";
 import type { RedisStore } from "../lib/index.js";
 import { record, stopClock } from "./support/recording.js";
+import { pair } from "./support/requests.js";
 import {
   type AppSession,
   connect,
@@ -242,6 +243,28 @@ describe("an app", () => {
     expect(await store.get(fresh)).toBeNull();
     expect(app.errors).toEqual([]);
   });
+
+  test.each([
+    ["touch", "OK"],
+    ["set", "MERGED"],
+  ] as const)(
+    "the %s of a request that knows of no longer life does not end the one that another gave",
+    async (method, result) => {
+      const clock = stopClock();
+      const { here, there, sid, mine, other } = await pair(
+        {},
+        { rolling: false },
+        { originalMaxAge: 600_000, expires: inMs(600_000), path: "/" },
+      );
+      other.cookie.maxAge = 3_600_000;
+      await there.set(sid, other);
+      clock.now += 700_000;
+      expect(await here[method](sid, mine)).toBe(result);
+      expect(await here.get(sid)).not.toBeNull();
+      clock.now += 2_900_000;
+      expect(await here.get(sid)).toBeNull();
+    },
+  );
 
   test("rolling: false counts a cookie's new maxAge from the creation", async () => {
     const clock = stopClock();

@@ -49,13 +49,15 @@ export class Toucher {
     life: Lifetime,
   ): Promise<TouchResult> {
     const { settings, renewals, saver } = this.#context;
-    if (!settings.disableTTL && life.exact <= Date.now()) {
+    const isOver = !settings.disableTTL && life.exact <= Date.now();
+    if (isOver && known?.expected === undefined) {
       await saver.destroy(sid);
       return "EXPIRED";
     }
     // Only when its first save is done it is known what there is to renew.
     if (known !== undefined && known.expected === undefined) await saver.settled(sid);
-    if (known !== undefined && mustStore(known, session)) {
+    // One that is over is saved as well: another request may have made it live longer.
+    if (known !== undefined && (isOver || mustStore(known, session))) {
       const result = await saver.saveCookie(known, cookieOf(session));
       return result === "GONE" ? "EXPIRED" : "OK";
     }
