@@ -16,7 +16,7 @@ import type { UserIndex } from "./user-index.js";
 
 /**
  * What became of a save: `"OK"` written, `"MERGED"` written together with what another request had
- * changed, `"GONE"` not written, because the session is no longer there or has ended.
+ * changed, `"GONE"` not written: the session is no longer there, has ended, or is another user's.
  */
 export type SaveResult = "OK" | "MERGED" | "GONE";
 
