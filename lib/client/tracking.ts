@@ -42,7 +42,7 @@ interface TrackableClient extends NodeRedisClient {
 }
 
 /** How often a tracking connection is asked whether it still is one, in ms. */
-export const PING_INTERVAL = 1000;
+const PING_INTERVAL = 1000;
 
 /** What the app's client emits when it is connected again, and when it is closed. */
 const SOURCE_EVENTS = ["ready", "end"];
