@@ -5,6 +5,6 @@ const { bearerToken, readSession } = require("redis-session-store/bearer");
 
 assert.equal(typeof bearerToken({ secret: "secret" }), "function");
 const store = new RedisStore({ client: createClient() });
-readSession({ headers: {} }, { secret: "secret", store }).then((found) => {
+void readSession({ headers: {} }, { secret: "secret", store }).then((found) => {
   assert.equal(found, null);
 });

@@ -16,7 +16,7 @@ const middleware: (req: IncomingMessage, res: never, next: () => void) => void =
   bearerToken(options);
 assert.equal(typeof middleware, "function");
 assert.throws(() => bearerToken({ secret: "" }), { code: "ERR_INVALID_OPTION" });
-readSession({ headers: {} } as IncomingMessage, { ...options, store }).then((found) =>
+void readSession({ headers: {} } as IncomingMessage, { ...options, store }).then((found) =>
   assert.equal(found, null),
 );
 session({ store, secret: ["new", "old"], resave: false, saveUninitialized: false });
