@@ -42,7 +42,13 @@ async function startSides<Where>(ways: readonly Way<Where>[], where: Where): Pro
 
 /** All users of all sides get answers again; ends them, and gives their reports. */
 async function settle(sides: readonly Side[], ...codes: string[]) {
-  await Promise.all(sides.map(({ load }) => load.everyone()));
+  await Promise.all(
+    sides.map(({ name, load }) =>
+      load.everyone().catch((error: unknown) => {
+        throw new Error(name, { cause: error });
+      }),
+    ),
+  );
   const reports = await Promise.all(sides.map(({ load }) => load.stop()));
   for (const report of reports) {
     expectAccounted(report, ...codes);
@@ -59,10 +65,12 @@ afterEach(async () => {
 const named = <Where>(ways: readonly Way<Where>[], ...names: string[]) =>
   ways.filter(({ name }) => names.includes(name));
 
-/** Waits until the replicas of a primary have all that it has acknowledged until now. */
+/** Resolves when so many replicas of a primary have all that it has acknowledged until now. */
 async function replicated(primary: Server, key: string, replicas: number): Promise<void> {
   await primary.command("SET", key, "1", "PX", "1000");
-  await until(async () => Number(await primary.command("WAIT", "1", "100")) >= replicas);
+  if (Number(await primary.command("WAIT", String(replicas), "1000")) < replicas) {
+    throw new Error("not replicated yet");
+  }
 }
 
 describe("sentinels", () => {
@@ -77,7 +85,12 @@ describe("sentinels", () => {
     await Promise.all(sides.map(({ load }) => load.answers(30)));
     const safe = sides.map(({ load }) => new Set(load.acknowledged()));
     const primary = await set.primary();
-    await replicated(primary, "test:mark", 1);
+    await until(() =>
+      replicated(primary, "test:mark", 1).then(
+        () => true,
+        () => false,
+      ),
+    );
     primary.kill("SIGKILL");
     await until(async () => (await set.primary()) !== primary);
     await settle(sides, "ERR_UNAVAILABLE", "ERR_TIMEOUT", "ERR_READONLY");
@@ -154,15 +167,19 @@ describe("a cluster", () => {
     const sides = await start();
     await Promise.all(sides.map(({ load }) => load.answers(30)));
     const safe = sides.map(({ load }) => new Set(load.acknowledged()));
-    for (const primary of await cluster.primaries()) {
-      await until(async () => {
-        // Any key of its own will do.
-        const key = `test:mark${Math.random()}`;
-        if ((await cluster.ownerOf(await cluster.slotOf(key))) !== primary) return false;
-        await replicated(primary, key, 1);
-        return true;
-      });
-    }
+    // After the test before this one, primaries and replicas may still be changing their places.
+    const marked = new Set<Server>();
+    await until(async () => {
+      const key = `test:mark${Math.random()}`;
+      const owner = await cluster.ownerOf(await cluster.slotOf(key));
+      if (!marked.has(owner)) {
+        await replicated(owner, key, 1).then(
+          () => marked.add(owner),
+          () => {},
+        );
+      }
+      return (await cluster.primaries()).every((primary) => marked.has(primary));
+    });
     const [side] = sides as [Side];
     const victim = await ownerOf(side, side.load.users()[0]?.sid ?? "");
     const count = (await cluster.primaries()).length;

@@ -291,7 +291,8 @@ export async function fuzzInput({ RedisStore, client, seed, goesOn }) {
     );
     const result = await attempt("sid", () => store.set(sid, data), ["ERR_INVALID_SID"]);
     if (result === undefined) {
-      must(typeof sid !== "string" || sid === "", "a session id was refused that is one");
+      const isNone = typeof sid !== "string" || sid === "" || /\p{Surrogate}/u.test(sid);
+      must(isNone, "a session id was refused that is one");
       return;
     }
     must(

@@ -49,6 +49,9 @@ export interface Load {
   users(): { sid: string; failures: number }[];
 }
 
+/** After this what is not well again will not be, in ms. */
+const PATIENCE = 15_000;
+
 interface User {
   readonly acknowledged: Set<string>;
   cookie: string | undefined;
@@ -182,9 +185,13 @@ export async function startLoad(
     },
     async everyone() {
       const before = users.map(({ acknowledged }) => acknowledged.size);
-      await until(() =>
-        users.every(({ acknowledged }, index) => acknowledged.size > Number(before[index])),
-      );
+      const limit = performance.now() + PATIENCE;
+      await until(() => {
+        if (performance.now() > limit) {
+          throw new Error(`some users are not answered any more: ${JSON.stringify(report())}`);
+        }
+        return users.every(({ acknowledged }, index) => acknowledged.size > Number(before[index]));
+      });
     },
     async failures(code, more) {
       const have = () => {
