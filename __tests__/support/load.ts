@@ -177,21 +177,25 @@ export async function startLoad(
   running.add(end);
 
   const report = (): LoadReport => ({ ...totals, failed: { ...failed } });
+  const wait = async (condition: () => boolean) => {
+    const limit = performance.now() + PATIENCE;
+    await until(() => {
+      if (performance.now() < limit) return condition();
+      const failures = users.map((user) => user.failures);
+      throw new Error(`it does not come: ${JSON.stringify({ ...report(), failures })}`);
+    });
+  };
   return {
     report,
     async answers(more) {
       const goal = totals.answered + more;
-      await until(() => totals.answered >= goal);
+      await wait(() => totals.answered >= goal);
     },
     async everyone() {
       const before = users.map(({ acknowledged }) => acknowledged.size);
-      const limit = performance.now() + PATIENCE;
-      await until(() => {
-        if (performance.now() > limit) {
-          throw new Error(`some users are not answered any more: ${JSON.stringify(report())}`);
-        }
-        return users.every(({ acknowledged }, index) => acknowledged.size > Number(before[index]));
-      });
+      await wait(() =>
+        users.every(({ acknowledged }, index) => acknowledged.size > Number(before[index])),
+      );
     },
     async failures(code, more) {
       const have = () => {
@@ -200,7 +204,7 @@ export async function startLoad(
         return Object.values(failed).reduce((sum, count) => sum + count, 0);
       };
       const goal = have() + more;
-      await until(() => have() >= goal);
+      await wait(() => have() >= goal);
     },
     async stop() {
       await end();
