@@ -59,8 +59,13 @@ test.each(ways.filter(({ name }) => /^(io)?redis [456]$|iovalkey/.test(name)))(
       const before = await cluster.ownerOf(slot);
       await hears(store, log, "sid");
       const successor = await replicaOf(before);
-      await successor.command("CLUSTER", "FAILOVER");
-      await until(async () => (await cluster.ownerOf(slot)) === successor);
+      // Soon after another failover the other primaries do not vote; then it is asked for again.
+      let next = 0;
+      await until(async () => {
+        if (Date.now() > next) await successor.command("CLUSTER", "FAILOVER").catch(() => {});
+        if (Date.now() > next) next = Date.now() + 6000;
+        return (await cluster.ownerOf(slot)) === successor;
+      });
       await until(async () => {
         await store.get("sid").catch(() => {});
         return (await listeners(successor)) === 1 && (await listeners(before)) === 0;
@@ -72,4 +77,5 @@ test.each(ways.filter(({ name }) => /^(io)?redis [456]$|iovalkey/.test(name)))(
       await close();
     }
   },
+  60_000,
 );
