@@ -10,7 +10,14 @@ import {
   type TestClient,
   until,
 } from "./support/store.js";
-import { fromCache, type TrackingClient, tracked, trackingIds, warm } from "./support/tracking.js";
+import {
+  fromCache,
+  type TrackingClient,
+  tracked,
+  trackingIds,
+  warm,
+  withMember,
+} from "./support/tracking.js";
 
 const bench = cacheBench();
 
@@ -146,5 +153,22 @@ test("a Redis user who may not track has no cache, and all sessions", async () =
     expect(fromCache(store, "sid")).toBeUndefined();
     expect(await store.get("sid")).toMatchObject({ n: 1 });
     await delay(10);
+  }
+});
+
+test("a connection that turns out not to track is not trusted", async () => {
+  const client = await connect(6, bench.server.url);
+  const deaf = tracked(client, { emitInvalidate: false }).client;
+  const asked = deaf as unknown as { duplicate(options: { RESP: number }): unknown };
+  const original = client as unknown as typeof asked;
+  const duplicate = (options: { RESP: number }) =>
+    // What is asked at construction still gets its answer.
+    options.RESP === 2 ? original.duplicate(options) : asked.duplicate(options);
+  const store = bench.cached(withMember(deaf, { duplicate }));
+  await store.set("sid", sessionOf({ n: 1 }));
+  for (let time = 0; time < 20; time++) {
+    expect(await store.get("sid")).toMatchObject({ n: 1 });
+    expect(fromCache(store, "sid")).toBeUndefined();
+    await delay(5);
   }
 });

@@ -189,6 +189,10 @@ describe("what is in the cache", () => {
       expect(await store.get("sid")).toMatchObject({ n: 1 });
       return (await bench.commandsRun()) === before;
     });
+    const called = await new Promise((resolve) => {
+      store.get("sid", (...args) => resolve(args));
+    });
+    expect(called).toEqual([null, expect.objectContaining({ n: 1 })]);
     await bench.raw.send("DEL", `${store.prefix}sid`);
     await until(async () => (await store.get("sid")) === null);
   });
