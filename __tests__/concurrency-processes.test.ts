@@ -49,7 +49,10 @@ async function get(server: number, path: string, cookie = ""): Promise<Response>
 
 /** Logs in and gives the cookie and the key of the session. */
 async function login(): Promise<{ cookie: string; key: string }> {
-  const cookie = (await get(0, "/login")).headers.getSetCookie()[0]?.split(";")[0] ?? "";
+  const response = await get(0, "/login");
+  // The head of a response comes before the session is stored, its end after that.
+  await response.text();
+  const cookie = response.headers.getSetCookie()[0]?.split(";")[0] ?? "";
   const sid = /s%3A([^.]+)/.exec(cookie)?.[1] ?? "";
   return { cookie, key: prefix + sid };
 }

@@ -347,3 +347,38 @@ test.each([
   await expect(refused).rejects.toMatchObject({ code: "ERR_INVALID_SESSION" });
   expect(await store.length()).toBe(0);
 });
+
+describe("a function of the app that never settles", () => {
+  const never = new Promise<never>(() => {});
+
+  test("stringify: the save fails, and a logout that waits for it goes on", async () => {
+    const stringify = (one: object) =>
+      "stuck" in one ? never : Promise.resolve(JSON.stringify(one));
+    const store = makeStore(client, {
+      timeout: 200,
+      serializer: { parse: (text: string) => JSON.parse(text), stringify },
+    });
+    await store.set("sid", sessionOf({}));
+    const stuck = store.set("sid", sessionOf({ stuck: true }));
+    const logout = store.destroy("sid");
+    await expect(stuck).rejects.toMatchObject({ code: "ERR_INVALID_SESSION" });
+    expect(await logout).toBe(1);
+  });
+
+  test("parse: the read fails", async () => {
+    const serializer = { parse: () => never, stringify: (one: object) => JSON.stringify(one) };
+    const store = makeStore(client, { timeout: 200, serializer });
+    await store.set("sid", sessionOf({}));
+    await expect(store.get("sid")).rejects.toMatchObject({ code: "ERR_CORRUPT_SESSION" });
+  });
+
+  test("conflict: the save fails, and nothing is stored", async () => {
+    const store = makeStore(client, { timeout: 200, conflict: () => never });
+    await store.set("sid", sessionOf({ a: 1 }));
+    const [mine, other] = await Promise.all([store.get("sid"), store.get("sid")]);
+    await store.set("sid", Object.assign(other as AppSession, { a: 2 }));
+    const save = store.set("sid", Object.assign(mine as AppSession, { b: 1 }));
+    await expect(save).rejects.toMatchObject({ code: "ERR_INVALID_SESSION" });
+    expect(await store.get("sid")).not.toHaveProperty("b");
+  });
+});

@@ -6,6 +6,7 @@ import { type MergeReport, merge, reportMerge, sameSession, type Tree } from "./
 import type { ConflictResolver, Settings } from "./options.js";
 import type { Records } from "./record.js";
 import type { Version, Versions } from "./version.js";
+import { within } from "./within.js";
 
 /** What to put in the place of what another request wrote. */
 export interface Resolution {
@@ -72,7 +73,12 @@ export class Conflicts {
    */
   async #decide(resolver: ConflictResolver, loaded: Loaded, there: Value, own: Value) {
     const [ancestor, { session: current }, mine] = await this.#read(loaded, there, own);
-    const decided = await resolveBy(resolver, ancestor, current, mine);
+    const decided = await within(
+      resolveBy(resolver, ancestor, current, mine),
+      this.#settings.timeout,
+      "the conflict function",
+      "ERR_INVALID_SESSION",
+    );
     return (await this.#records.read(await this.#records.write(decided), loaded.sid)).session;
   }
 }

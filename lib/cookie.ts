@@ -18,7 +18,7 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
 const NAMES = Object.keys(DEFAULTS);
 
 /** express-session takes `originalMaxAge` from the clock again at each touch; it drifts by a few ms. */
-const DRIFT_MS = 1000;
+export const DRIFT_MS = 1000;
 
 /** What the cookie of a session looks like where only its settings count. */
 export type CookieSettings = Readonly<Record<string, unknown>>;

@@ -148,7 +148,12 @@ export function isOver(
   created: number,
   now: number,
 ): boolean {
-  return created + limitOf(rules, session, idleFrom(rules, session, sid, now, false)) <= now;
+  try {
+    return created + limitOf(rules, session, idleFrom(rules, session, sid, now, false)) <= now;
+  } catch {
+    // Without a usable expiry of its own it can only be saved once that is mended.
+    return created + rules.absolute <= now;
+  }
 }
 
 /**

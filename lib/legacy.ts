@@ -175,13 +175,14 @@ class LegacyRedisStore extends Base implements LegacyStore {
   override destroy(sids: string[], callback?: Callback<number[]>): void;
   override destroy(
     sids: string | string[],
-    callback?: Callback<number> | Callback<number[]>,
+    ...given: [callback?: Callback<number> | Callback<number[]>]
   ): unknown {
-    if (Array.isArray(sids)) {
-      const removed = Promise.all(sids.map((sid) => this.#destroy(sid)));
-      return answer(removed, callback as Callback<number[]> | undefined);
-    }
-    return answer(this.#destroy(sids), callback as Callback<number> | undefined);
+    const removed: Promise<number | number[]> = Array.isArray(sids)
+      ? Promise.all(sids.map((sid) => this.#destroy(sid)))
+      : this.#destroy(sids);
+    // As in the store itself: express-session may pass on a callback that it was not given.
+    if (given.length > 0) removed.catch(() => {});
+    return answer(removed, given[0] as Callback<number | number[]> | undefined);
   }
 
   override close(): Promise<void>;

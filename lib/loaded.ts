@@ -72,7 +72,9 @@ class Known extends (itself as unknown as new (object: object) => object) {
 
   static add(session: object, entry: Entry): void {
     const known = #entry in session ? session : new Known(session);
-    entry.other = known.#entry;
+    // What was known of it before under the same id, it replaces.
+    const last = known.#entry;
+    entry.other = last?.sid === entry.sid && last.owner === entry.owner ? last.other : last;
     known.#entry = entry;
   }
 }

@@ -1,6 +1,7 @@
 import type { Value } from "./client/port.js";
 import { put, type Tree } from "./merge.js";
 import { decode, encode, isThenable, type Serializer } from "./serializer.js";
+import { within } from "./within.js";
 
 /**
  * The key of a session under which its creation time is stored, in ms since the epoch. Only a store
@@ -23,15 +24,20 @@ export interface SessionRecord {
 /** Reads and writes what Redis holds for a session. */
 export class Records {
   readonly #serializer: Serializer;
+  readonly #timeout: number;
 
-  constructor(serializer: Serializer) {
+  /** @param timeout - how long the serializer may take, in ms */
+  constructor(serializer: Serializer, timeout: number) {
     this.#serializer = serializer;
+    this.#timeout = timeout;
   }
 
   /** Reads a session; at once where the serializer answers at once. */
   read(value: Value, sid: string): SessionRecord | Promise<SessionRecord> {
     const session = decode(this.#serializer, value, sid);
-    return isThenable(session) ? session.then(recordOf) : recordOf(session);
+    return isThenable(session)
+      ? within(session, this.#timeout, "serializer.parse", "ERR_CORRUPT_SESSION").then(recordOf)
+      : recordOf(session);
   }
 
   /**
@@ -42,7 +48,8 @@ export class Records {
    *   one of that name
    */
   write(session: object, created?: number, hidden?: Tree): Promise<Value> {
-    if (created === undefined && hidden === undefined) return encode(this.#serializer, session);
+    if (created === undefined && hidden === undefined)
+      return encode(this.#serializer, session, this.#timeout);
     const whole: Tree = {};
     for (const part of [session as Tree, hidden ?? {}]) {
       for (const key of Object.keys(part)) {
@@ -50,7 +57,7 @@ export class Records {
       }
     }
     if (created !== undefined) whole[CREATED] = created;
-    return encode(this.#serializer, whole);
+    return encode(this.#serializer, whole, this.#timeout);
   }
 
   /**

@@ -1,11 +1,9 @@
 import { LRUCache } from "lru-cache";
+import { DRIFT_MS } from "./cookie.js";
 import type { Lifetime } from "./expiry.js";
 
 /** How many sessions a process remembers; about 100 bytes each. */
 const REMEMBERED = 50_000;
-
-/** An idle timeout that is taken from the clock again and again differs by so many ms. */
-const DRIFT_MS = 1000;
 
 interface Renewal {
   readonly expiry: number;

@@ -17,7 +17,7 @@ export interface SaverContext extends WriterContext {
  * of the call, and finds out what kind of write that is.
  */
 export class Saver {
-  readonly #turns = new Turns();
+  readonly #turns: Turns;
   readonly #context: SaverContext;
   readonly #versions: Versions;
   readonly #writer: Writer;
@@ -25,6 +25,7 @@ export class Saver {
   constructor(context: SaverContext) {
     const { settings, records, inflate } = context;
     this.#context = context;
+    this.#turns = new Turns(settings.timeout);
     this.#versions = new Versions(records, inflate);
     this.#writer = new Writer(context, new Conflicts(settings, records, this.#versions));
   }

@@ -2,6 +2,7 @@ import type { Value } from "./client/port.js";
 import { StoreError } from "./errors.js";
 import { shortSid } from "./keys.js";
 import type { Tree } from "./merge.js";
+import { within } from "./within.js";
 
 /**
  * Turns sessions into text and back; `JSON` is one. Both functions may be async.
@@ -71,12 +72,21 @@ export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T
 /**
  * Writes a session. Runs synchronously up to the call of the serializer, so that what is stored is
  * the session as it was when the app asked to save it.
+ *
+ * @param timeout - how long the serializer may take, in ms
  */
-export async function encode(serializer: Serializer, session: object): Promise<Value> {
+export async function encode(
+  serializer: Serializer,
+  session: object,
+  timeout: number,
+): Promise<Value> {
   let value: unknown;
   try {
-    value = await serializer.stringify(session);
+    value = serializer.stringify(session);
+    if (isThenable(value))
+      value = await within(value, timeout, "serializer.stringify", "ERR_INVALID_SESSION");
   } catch (error) {
+    if (error instanceof StoreError) throw error;
     throw new StoreError(
       "ERR_INVALID_SESSION",
       "the session cannot be serialized; nothing was stored",

@@ -81,7 +81,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       this.#tellHealth(isDown),
     );
     this.#cache = cacheOn(port, settings);
-    const records = new Records(serializer);
+    const records = new Records(serializer, timeout);
     const base = { port: this.#cache ?? port, settings, records, renewals: this.#renewals };
     this.#index = settings.users && new UserIndex(base, settings.users);
     const context = { ...base, index: this.#index };

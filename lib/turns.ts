@@ -1,3 +1,4 @@
+import { performance } from "node:perf_hooks";
 import type { Value } from "./client/port.js";
 
 /** What the writers of one session that wait for each other pass on. */
@@ -16,6 +17,12 @@ interface Line extends Turn {
  */
 export class Turns {
   readonly #lines = new Map<string, Line>();
+  readonly #timeout: number;
+
+  /** @param timeout - how long Redis may take to answer, in ms */
+  constructor(timeout: number) {
+    this.#timeout = timeout;
+  }
 
   /** Runs `write` when those before it are done, at once where there are none. */
   take<Result>(sid: string, write: (turn: Turn) => Promise<Result>): Promise<Result> {
@@ -27,8 +34,14 @@ export class Turns {
       result = write(line);
     } else {
       const waiting = line;
+      const asked = performance.now();
       const next = () => write(waiting);
-      result = line.last.then(next, next);
+      // Redis does not answer: whoever has waited for that long too need not wait once more.
+      const failed = (error: { code?: unknown }) => {
+        if (error.code === "ERR_TIMEOUT" && performance.now() - asked >= this.#timeout) throw error;
+        return next();
+      };
+      result = line.last.then(next, failed);
     }
     line.last = result;
     const leave = () => {
