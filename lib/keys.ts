@@ -11,13 +11,18 @@ export function patternOf(prefix: string): string {
 /** A half of a character: as bytes all of them are the same, and so two ids would be one key. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
+/** Whether a text can be told apart from every other one as part of a key. */
+export function isWellFormed(text: string): boolean {
+  return !LONE_SURROGATE.test(text);
+}
+
 /** Refuses what cannot be a session id; `prefix + undefined` would be a key like any other. */
 export function assertSid(sid: unknown): asserts sid is string {
   if (typeof sid !== "string" || sid === "") {
     const got = sid === "" ? "an empty string" : sid === null ? "null" : typeof sid;
     throw new StoreError("ERR_INVALID_SID", `a session id must be a non-empty string, got ${got}`);
   }
-  if (LONE_SURROGATE.test(sid)) {
+  if (!isWellFormed(sid)) {
     const message = "a session id must be well-formed Unicode, got one with a lone surrogate";
     throw new StoreError("ERR_INVALID_SID", message);
   }

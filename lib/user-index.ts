@@ -4,6 +4,7 @@ import type { Port, Value } from "./client/port.js";
 import { ANY, COMING, Entries, type Entry, LEAVING } from "./entries.js";
 import { StoreError } from "./errors.js";
 import { hasDeadline, isOver } from "./expiry.js";
+import { isWellFormed } from "./keys.js";
 import type { SessionEntry } from "./listing.js";
 import { Membership } from "./membership.js";
 import type { Tree } from "./merge.js";
@@ -266,10 +267,10 @@ export class UserIndex {
 
 /** Refuses what cannot name a user. */
 export function assertUser(user: unknown): asserts user is string {
-  if (typeof user === "string" && user !== "") return;
+  if (typeof user === "string" && user !== "" && isWellFormed(user)) return;
   throw new StoreError(
     "ERR_INVALID_SESSION",
-    `a user id must be a non-empty string, got ${shown(user)}; have userId return undefined for a session without a user, and a string for every other`,
+    `a user id must be a non-empty string of well-formed Unicode, got ${shown(user)}; have userId return undefined for a session without a user, and a string for every other`,
   );
 }
 
