@@ -1,5 +1,5 @@
 import { performance } from "node:perf_hooks";
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setImmediate as turn } from "node:timers/promises";
 import type { StoreError } from "../errors.js";
 import { type Layout, mayHaveGained } from "./layout.js";
 import type { Primary } from "./transport.js";
@@ -113,6 +113,8 @@ async function* merged<T>(sources: AsyncGenerator<T>[]): AsyncGenerator<T> {
         steps.delete(source);
       } else {
         steps.set(source, step(source));
+        // Clients write at the end of a turn: only then the server works while the reader does.
+        await turn();
         yield result.value;
       }
     }
