@@ -102,7 +102,7 @@ function isTimeout(error: unknown): boolean {
 export function withoutConnection(message: string, complaint: Error | undefined): StoreError {
   if (complaint === undefined) return new StoreError("ERR_UNAVAILABLE", message);
   const [code, advice] = REPLIES[replyWord(complaint) ?? ""] ?? ["ERR_UNAVAILABLE"];
-  const said = complaint.message || (complaint as { code?: unknown }).code || complaint.name;
+  const said = complaint.message || (complaint as { code?: string }).code || complaint.name;
   return new StoreError(code, `${message}: ${said}${advice ? ` (${advice})` : ""}`, complaint);
 }
 
