@@ -15,6 +15,9 @@ import type { Command, Primary, Transport } from "./transport.js";
 /** Before a command is sent again that was redirected too often, in ms. */
 const PAUSE = 20;
 
+/** One command reads so many keys at the most: sessions may be large, and Redis does one thing at a time. */
+const MGET_KEYS = 100;
+
 /** The port over any client that can send raw commands. */
 export class Commands implements Port {
   readonly #transport: Transport;
@@ -111,7 +114,12 @@ export class Commands implements Port {
   async getMany(keys: string[]): Promise<(Value | null)[]> {
     if (keys.length === 0) return [];
     if (this.#transport.primaries === undefined) {
-      return this.#read("MGET", this.#prefixed(keys), this.#binary);
+      const groups: Promise<(Value | null)[]>[] = [];
+      for (let start = 0; start < keys.length; start += MGET_KEYS) {
+        const group = this.#prefixed(keys.slice(start, start + MGET_KEYS));
+        groups.push(this.#read("MGET", group, this.#binary));
+      }
+      return (await Promise.all(groups)).flat();
     }
     return this.#each(keys, (key) => this.get(key).catch(nullIfOtherType));
   }
