@@ -64,13 +64,14 @@ export class Saver {
   async saveCookie(loaded: Loaded, cookie: CookieSettings | undefined): Promise<SaveResult> {
     const { sid, created, stamp, hidden } = loaded;
     const { records, settings } = this.#context;
-    const redated = isRedated(loaded, { cookie });
     const expires = expiresOf({ cookie });
     const saved = cookie && settingsOf(cookie);
     const text = records.write({ cookie });
     const order = { sid, loaded, user: () => loaded.user };
     return this.#inTurn(order, text, async (value, step) => {
-      // Not before: a save of this object that was under way has changed its ancestor.
+      // Not before: a save of this object that was under way has changed what is known of it, and
+      // may have stored this very cookie.
+      const redated = isRedated(loaded, { cookie: { expires } });
       const { session } = await this.#versions.stored(loaded.ancestor as Value, loaded);
       const { session: only } = await records.read(value, sid);
       if (cookie !== undefined) session.cookie = only.cookie;
