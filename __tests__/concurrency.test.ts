@@ -236,6 +236,22 @@ describe("who did what to which object", () => {
 });
 
 describe("several saves", () => {
+  test("a touch behind a save that stores the same date only renews: the next save tells what it kept", async () => {
+    const { here, sid, mine, stored } = await pair({ n: 0 });
+    const plain = (await here.get(sid)) as AppSession;
+    Object.assign(plain.cookie, { originalMaxAge: 600_000, expires: inMs(600_000).toISOString() });
+    const first = here.set(sid, plain);
+    mine.a = 1;
+    const others = here.set(sid, mine);
+    expect(await Promise.all([first, others, here.touch(sid, plain)])).toEqual([
+      "OK",
+      "MERGED",
+      "OK",
+    ]);
+    expect(await here.set(sid, Object.assign(plain, { b: 1 }))).toBe("MERGED");
+    expect(await stored()).toMatchObject({ a: 1, b: 1 });
+  });
+
   test("of one request keep what another one saved in between", async () => {
     const { mine, other, saveMine, saveOther, stored } = await pair({ a: 0, list: [0] });
     mine.a = 1;
