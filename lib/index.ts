@@ -1,12 +1,15 @@
-export type { Callback } from "./callback.js";
-export type { RedisClient } from "./client/detect.js";
-export type { Adapter, KeyType, Port, PortOptions, Value } from "./client/port.js";
-export { StoreError, type StoreErrorCode } from "./errors.js";
-export type { ListedSession, SessionEntry } from "./listing.js";
+// The package as it is imported: the store, its error and the types around it.
+export { type Callback, StoreError, type StoreErrorCode } from "./base/index.js";
+export type { Adapter, KeyType, Port, PortOptions, RedisClient, Script } from "./client/index.js";
+export type { SessionEventMap, SessionEvents } from "./events/index.js";
 export type { ConflictResolver, RedisStoreOptions } from "./options.js";
-export type { Script } from "./scripts.js";
-export type { BinarySerializer, Serializer, TextSerializer } from "./serializer.js";
+export type { ListedSession } from "./read/index.js";
+export type { DiscardReason, SaveResult, TouchResult } from "./save/index.js";
+export type {
+  BinarySerializer,
+  Serializer,
+  SessionEntry,
+  TextSerializer,
+  Value,
+} from "./session/index.js";
 export { type DestroyAllOptions, RedisStore, RedisStore as default } from "./store.js";
-export type { TouchResult } from "./touch.js";
-export type { SessionEventMap, SessionEvents } from "./watch.js";
-export type { DiscardReason, SaveResult } from "./writer.js";

@@ -1,10 +1,17 @@
+// The options of the store: what they mean, their defaults, and their one check at construction.
 import type { SessionData } from "express-session";
-import { flag, invalid, seconds, secondsOrZero, shown, text, whole } from "./check.js";
-import type { RedisClient } from "./client/detect.js";
-import { StoreError } from "./errors.js";
-import { type ExpiryRules, hasDeadline } from "./expiry.js";
-import type { Tree } from "./merge.js";
-import type { Serializer } from "./serializer.js";
+import {
+  flag,
+  invalid,
+  StoreError,
+  seconds,
+  secondsOrZero,
+  shown,
+  text,
+  whole,
+} from "./base/index.js";
+import type { RedisClient } from "./client/index.js";
+import { type ExpiryRules, hasDeadline, type Serializer, type Tree } from "./session/index.js";
 
 /**
  * Decides what becomes of a session that another request changed meanwhile.

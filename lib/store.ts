@@ -1,24 +1,25 @@
+// The public class: its methods, their callbacks and events. It wires the wings and holds no rule.
 import { type SessionData, Store } from "express-session";
-import { type CachingPort, cacheOn } from "./cache.js";
-import { answer, type Callback } from "./callback.js";
-import { createPort, publishingOf, type RedisClient } from "./client/detect.js";
-import { StoreError } from "./errors.js";
-import { hasDeadline } from "./expiry.js";
-import { assertSid, shortSid } from "./keys.js";
-import { type ListedSession, Listing, type SessionEntry } from "./listing.js";
-import { LoadedSessions } from "./loaded.js";
-import type { Tree } from "./merge.js";
+import { answer, type Callback, StoreError } from "./base/index.js";
+import { createPort, publishingOf, type RedisClient } from "./client/index.js";
+import { SessionEvents } from "./events/index.js";
 import { type RedisStoreOptions, resolveOptions, type Settings } from "./options.js";
-import { Reader } from "./reader.js";
-import { Records } from "./record.js";
-import { Renewals } from "./renewals.js";
-import { Saver } from "./saver.js";
-import type { Serializer, TextSerializer } from "./serializer.js";
-import { Toucher, type TouchResult } from "./touch.js";
-import { assertUser, UserIndex } from "./user-index.js";
-import { hiddenKeys } from "./version.js";
-import { SessionEvents } from "./watch.js";
-import type { SaveResult } from "./writer.js";
+import { type CachingPort, cacheOn, type ListedSession, Listing, Reader } from "./read/index.js";
+import { type SaveResult, Saver, Toucher, type TouchResult } from "./save/index.js";
+import {
+  assertSid,
+  hasDeadline,
+  hiddenKeys,
+  LoadedSessions,
+  Records,
+  Renewals,
+  type Serializer,
+  type SessionEntry,
+  shortSid,
+  type TextSerializer,
+  type Tree,
+} from "./session/index.js";
+import { assertUser, UserIndex } from "./users/index.js";
 
 /**
  * An express-session store on Redis.

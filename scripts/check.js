@@ -7,6 +7,7 @@ const script = (/** @type {string} */ name) => () => run("npm", ["run", "--silen
 /** @type {[string, () => Promise<unknown>][]} */
 const steps = [
   ["lock file", lockfile],
+  ["layers of lib", () => run("node", ["scripts/layers.js"])],
   ["format", script("check:format")],
   // Before what follows: demo, bench and examples import the package by its name.
   ["build", script("build")],

@@ -32,7 +32,7 @@ do {
     REDIS_SESSION_STORE_SEED: String(seed),
     REDIS_SESSION_STORE_RUNS: values.runs,
   };
-  const child = spawn(process.execPath, [jest, "__tests__/property.test.ts"], {
+  const child = spawn(process.execPath, [jest, "__tests__/save/interleavings.test.ts"], {
     env,
     stdio: "inherit",
   });

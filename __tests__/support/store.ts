@@ -4,7 +4,7 @@ import session, { type SessionData, type SessionOptions, type Store } from "expr
 import { createClient as createClient6 } from "redis";
 import { createClient as createClient4 } from "redis4";
 import { createClient as createClient5 } from "redis5";
-import type { NodeRedisClient } from "../../lib/client/node-redis.js";
+import type { NodeRedisClient } from "../../lib/client/families/node-redis.js";
 import { type RedisClient, RedisStore, type RedisStoreOptions } from "../../lib/index.js";
 
 /** The server that all tests share. */

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { type RedisClient, RedisStore, type RedisStoreOptions } from "../../lib/index.js";
-import { patternOf } from "../../lib/keys.js";
+import { patternOf } from "../../lib/session/keys.js";
 import { freshPrefix, inMs, refusal, sessionOf, until } from "./store.js";
 
 /** A server, or a cluster, and one client of it. */

@@ -1,14 +1,15 @@
+// The port over any client that can send raw commands.
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
-import { isNoScript, isRedirect, StoreError, withoutConnection } from "../errors.js";
-import { patternOf } from "../keys.js";
-import { READ_ON_PRIMARY, type Script } from "../scripts.js";
+import { isNoScript, isRedirect, StoreError, withoutConnection } from "../base/index.js";
+import { patternOf, type Value } from "../session/index.js";
 import { Deadline } from "./deadline.js";
 import { Health } from "./health.js";
 import { type Layout, layoutOf } from "./layout.js";
-import type { KeyType, Port, Value } from "./port.js";
+import type { KeyType, Port } from "./port.js";
 import { Probe } from "./probe.js";
 import { type Page, scanAll } from "./scan.js";
+import { READ_ON_PRIMARY, type Script } from "./script.js";
 import { Switches } from "./switches.js";
 import type { Command, Primary, Transport } from "./transport.js";
 

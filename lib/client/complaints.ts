@@ -1,3 +1,4 @@
+// Remembers why a client gets no connection.
 import { type EventEmitter, errorMonitor } from "node:events";
 
 /** So many stores may watch one client before Node would warn of a leak. */

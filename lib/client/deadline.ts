@@ -1,5 +1,6 @@
+// Bounds how long Redis may take to answer.
 import { performance } from "node:perf_hooks";
-import { fromClient, isReply, StoreError } from "../errors.js";
+import { fromClient, isReply, StoreError } from "../base/index.js";
 
 interface Waiting {
   readonly asked: number;

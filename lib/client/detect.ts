@@ -1,7 +1,8 @@
-import { StoreError } from "../errors.js";
+// The one place that recognises clients.
+import { StoreError } from "../base/index.js";
 import { Commands } from "./commands.js";
-import { type GlideClientLike, GlideTransport } from "./glide.js";
-import { type IoRedisClient, type IoRedisCluster, IoRedisTransport } from "./ioredis.js";
+import { type GlideClientLike, GlideTransport } from "./families/glide.js";
+import { type IoRedisClient, type IoRedisCluster, IoRedisTransport } from "./families/ioredis.js";
 import {
   type NodeRedisClient,
   NodeRedisClientTransport,
@@ -9,17 +10,22 @@ import {
   NodeRedisPoolTransport,
   type NodeRedisSentinel,
   NodeRedisSentinelTransport,
-} from "./node-redis.js";
-import { type NodeRedisCluster, NodeRedisClusterTransport } from "./node-redis-cluster.js";
-import type { Adapter, Port } from "./port.js";
-import { type Publisher, publishersOf, type Subscribe } from "./publisher.js";
+} from "./families/node-redis.js";
+import { type NodeRedisCluster, NodeRedisClusterTransport } from "./families/node-redis-cluster.js";
 import {
   ioRedisSubscribe,
   nodeRedisPoolSubscribe,
   nodeRedisSharedSubscribe,
   nodeRedisSubscribe,
-} from "./subscribe.js";
-import { canTrack, NodeRedisTracker, type Tracker, type TrackingEvents } from "./tracking.js";
+} from "./families/subscribe.js";
+import {
+  canTrack,
+  NodeRedisTracker,
+  type Tracker,
+  type TrackingEvents,
+} from "./families/tracking.js";
+import type { Adapter, Port } from "./port.js";
+import { type Publisher, publishersOf, type Subscribe } from "./publisher.js";
 import type { Transport } from "./transport.js";
 
 /** The clients that the store takes, by what it uses of them. */

@@ -1,5 +1,6 @@
+// Decides whether Redis is down or up again.
 import { performance } from "node:perf_hooks";
-import type { StoreError } from "../errors.js";
+import type { StoreError } from "../base/index.js";
 
 /** How often a server that is down is asked whether it answers again, in ms. */
 const PROBE_INTERVAL = 250;

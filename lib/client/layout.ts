@@ -1,3 +1,4 @@
+// Reads which slots a primary of a cluster serves.
 /** What a primary of a cluster says of its slots. */
 export interface Layout {
   /** The slots that it serves: from, to. */

@@ -1,7 +1,6 @@
-import type { Script } from "../scripts.js";
-
-/** What a key holds: text, or bytes where the serializer is binary. */
-export type Value = string | Buffer;
+// What the store needs of Redis, in its own words.
+import type { Value } from "../session/index.js";
+import type { Script } from "./script.js";
 
 /** What Redis calls the kind of a key: sessions are strings, the index of a user is sorted sets. */
 export type KeyType = "string" | "zset";
@@ -72,9 +71,4 @@ export interface Port {
   remaining(keys: string[]): Promise<(number | null)[]>;
   /** Deletes many keys; how many were there. */
   removeMany(keys: string[]): Promise<number>;
-}
-
-/** Whether two values are the same, byte by byte. */
-export function sameValue(a: Value, b: Value): boolean {
-  return typeof a === "string" || typeof b === "string" ? a === b : a.equals(b);
 }

@@ -1,5 +1,6 @@
+// Asks a silent server for a sign of life.
 import { performance } from "node:perf_hooks";
-import type { StoreError } from "../errors.js";
+import type { StoreError } from "../base/index.js";
 import type { Deadline } from "./deadline.js";
 import type { Command, Transport } from "./transport.js";
 

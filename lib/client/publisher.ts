@@ -1,6 +1,7 @@
+// Finds the servers that publish the events of a client's keys.
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
-import type { StoreError } from "../errors.js";
+import type { StoreError } from "../base/index.js";
 import { Deadline } from "./deadline.js";
 import type { Command, Primary, Transport } from "./transport.js";
 

@@ -1,6 +1,7 @@
+// Scans all keys of a prefix, on one server or on all primaries of a cluster.
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay, setImmediate as turn } from "node:timers/promises";
-import type { StoreError } from "../errors.js";
+import type { StoreError } from "../base/index.js";
 import { type Layout, mayHaveGained } from "./layout.js";
 import type { Primary } from "./transport.js";
 

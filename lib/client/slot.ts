@@ -1,3 +1,4 @@
+// Computes the cluster slot of a key.
 const SLOTS = 16384;
 
 /**

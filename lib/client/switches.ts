@@ -1,3 +1,4 @@
+// Counts how often a connection has come to lead to another server.
 import type { Transport } from "./transport.js";
 
 /**

@@ -1,5 +1,7 @@
+// What a client family contributes: a way to send a raw command.
+
+import type { Value } from "../session/index.js";
 import type { Complaints } from "./complaints.js";
-import type { Value } from "./port.js";
 
 /** One command as it goes over the wire: its name and its arguments. */
 export type Command = Value[];

@@ -1,6 +1,7 @@
-import type { NodeRedisClient } from "../client/node-redis.js";
-import type { Command } from "../client/transport.js";
-import { StoreError } from "../errors.js";
+// Makes clients of old packages, which take callbacks, usable.
+
+import { StoreError } from "../base/index.js";
+import type { Command, NodeRedisClient } from "../client/index.js";
 
 /** What the store uses of a client of redis 2 or 3: `createClient()`, with callbacks. */
 export interface CallbackClient {

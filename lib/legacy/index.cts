@@ -1,4 +1,5 @@
-import core = require("../legacy.js");
+// The entry point for require.
+import core = require("./legacy.js");
 
 /** The factory of connect-redis 1 to 6: takes express-session, gives the class of the store. */
 const legacy = core.legacyWith(require);

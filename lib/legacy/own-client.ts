@@ -1,6 +1,6 @@
-import { shown } from "../check.js";
-import type { NodeRedisClient } from "../client/node-redis.js";
-import { StoreError } from "../errors.js";
+// Creates the client that an old app asks the store for.
+import { StoreError, shown } from "../base/index.js";
+import type { NodeRedisClient } from "../client/index.js";
 
 /** Where the Redis is, and how to get in, as connect-redis 1 to 3 took it. */
 export interface ConnectionOptions {

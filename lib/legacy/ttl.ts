@@ -1,6 +1,6 @@
+// The forms that the option ttl had in connect-redis 1 to 6.
 import type { SessionData } from "express-session";
-import { LONGEST_S, shown } from "../check.js";
-import { StoreError } from "../errors.js";
+import { LONGEST_S, StoreError, shown } from "../base/index.js";
 
 /** `ttl` as connect-redis 1 to 6 took it, in seconds. */
 export type LegacyTtl<Store> =

@@ -1,0 +1,474 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createServer, request } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+
+const root = join(__dirname, "../..");
+
+interface Demo {
+  readonly process: ChildProcess;
+  readonly url: string;
+  readonly redisPid: number;
+  /** The process ids of the app servers that run, by name. */
+  servers(): Promise<Map<string, number>>;
+  end(signal: NodeJS.Signals): Promise<void>;
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 15_000;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`this never came true: ${condition.toString()}`);
+    await delay(20);
+  }
+}
+
+function alive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+/** Runs the demo; what it leaves in `dir`, its folder for temporary files, tells of its Redis. */
+function run(dir: string, env: NodeJS.ProcessEnv = {}) {
+  const child = spawn(process.execPath, ["demo/index.js"], {
+    cwd: root,
+    env: { ...process.env, PORT: "", ...env, TMPDIR: dir },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const output = { text: "" };
+  for (const stream of [child.stdout, child.stderr])
+    stream.on("data", (chunk: Buffer) => {
+      output.text += chunk.toString();
+    });
+  return { child, output };
+}
+
+async function startDemo(env?: NodeJS.ProcessEnv): Promise<Demo> {
+  const dir = mkdtempSync(join(tmpdir(), "demo-test-"));
+  const { child, output } = run(dir, env);
+  const ended = once(child, "exit");
+  const address = () => /http:\/\/127\.0\.0\.1:\d+/.exec(output.text)?.[0];
+  await until(() => address() !== undefined || child.exitCode !== null);
+  const url = address();
+  if (url === undefined) throw new Error(output.text);
+  const [folder = ""] = readdirSync(dir);
+  return {
+    process: child,
+    url,
+    redisPid: Number.parseInt(readFileSync(join(dir, folder, "redis.log"), "utf8"), 10),
+    async servers() {
+      const response = await fetch(`${url}/servers`);
+      const reader = response.body!.getReader();
+      const { value } = await reader.read();
+      await reader.cancel();
+      const text = Buffer.from(value!).toString().replace("data: ", "");
+      const list = JSON.parse(text) as { name: string; pid: number; state: string }[];
+      return new Map(list.filter((it) => it.state === "running").map((it) => [it.name, it.pid]));
+    },
+    async end(signal) {
+      child.kill(signal);
+      await ended;
+      await until(() => readdirSync(dir).length === 0);
+      rmSync(dir, { recursive: true });
+    },
+  };
+}
+
+/** The answer to one request, with headers that fetch does not let anybody set. */
+function ask(url: string, method: string, headers: Record<string, string>) {
+  return new Promise<{ status: number; body: string; cookie: string }>((resolve, reject) => {
+    const sent = request(url, { method, headers }, (response) => {
+      let body = "";
+      response.on("data", (chunk: Buffer) => {
+        body += chunk.toString();
+      });
+      const cookie = response.headers["set-cookie"]?.[0]?.split(";")[0] ?? "";
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body, cookie }));
+    });
+    sent.on("error", reject).end();
+  });
+}
+
+describe("the processes of the demo", () => {
+  test.each(["SIGINT", "SIGTERM", "SIGKILL"] as const)(
+    "nothing is left after %s",
+    async (signal) => {
+      const demo = await startDemo();
+      const pids = [...(await demo.servers()).values(), demo.redisPid];
+      expect(pids).toHaveLength(4);
+      expect(pids.every(alive)).toBe(true);
+
+      await demo.end(signal);
+      await until(() => !pids.some(alive));
+      expect(demo.process.exitCode).toBe(signal === "SIGKILL" ? null : 0);
+      await expect(fetch(demo.url)).rejects.toThrow("fetch failed");
+    },
+  );
+
+  test("nothing is left when the process that started it is killed", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "demo-test-"));
+    const code = `
+      const { spawn } = require("node:child_process");
+      console.log(spawn(process.execPath, ["demo/index.js"], { stdio: ["ignore", 1, 2] }).pid);
+    `;
+    const parent = spawn(process.execPath, ["-e", code], {
+      cwd: root,
+      env: { ...process.env, PORT: "", TMPDIR: dir },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let output = "";
+    parent.stdout.on("data", (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    await until(() => output.includes("http:"));
+    const pid = Number.parseInt(output, 10);
+    expect(alive(pid)).toBe(true);
+    parent.kill("SIGKILL");
+    await until(() => !alive(pid) && readdirSync(dir).length === 0);
+    rmSync(dir, { recursive: true });
+  });
+
+  test("PORT names the port; one that is taken is told in a sentence and leaves nothing", async () => {
+    const owner = createServer().listen(0, "127.0.0.1");
+    await once(owner, "listening");
+    const PORT = String((owner.address() as AddressInfo).port);
+    const dir = mkdtempSync(join(tmpdir(), "demo-test-"));
+    const { child, output } = run(dir, { PORT });
+    await once(child, "close");
+    expect(child.exitCode).toBe(1);
+    expect(output.text).toMatch(/^The demo cannot start: .*address already in use.*\n$/);
+    await until(() => readdirSync(dir).length === 0);
+    rmSync(dir, { recursive: true });
+
+    owner.close();
+    await once(owner, "close");
+    const demo = await startDemo({ PORT });
+    expect(demo.url).toBe(`http://127.0.0.1:${PORT}`);
+    await demo.end("SIGTERM");
+  });
+});
+
+describe("the front of the demo", () => {
+  let demo: Demo;
+  beforeAll(async () => {
+    demo = await startDemo({ DEMO_RESTART_AFTER: "3000" });
+  });
+  afterAll(() => demo.end("SIGTERM"));
+
+  test("no other page can kill a process or change a session", async () => {
+    const before = await demo.servers();
+    const { host } = new URL(demo.url);
+    for (const path of ["/servers/1/kill", "/count"]) {
+      const url = demo.url + path;
+      const others = [{}, { origin: "http://127.0.0.1:1" }, { origin: "null" }];
+      for (const headers of others) expect((await ask(url, "POST", headers)).status).toBe(403);
+      const rebound = { host: "evil.example", origin: "http://evil.example" };
+      expect((await ask(url, "POST", rebound)).status).toBe(403);
+      expect((await ask(url, "GET", { host: "evil.example" })).status).toBe(403);
+      expect((await ask(url, "GET", {})).status).toBe(404);
+    }
+    expect(await demo.servers()).toEqual(before);
+    expect((await ask(`${demo.url}/count`, "POST", { origin: `http://${host}` })).status).toBe(200);
+  });
+
+  test("a server that has just been killed is passed over", async () => {
+    const pid = (await demo.servers()).get("3")!;
+    process.kill(pid, "SIGKILL");
+    for (let i = 0; i < 6; i++) {
+      const { status, body } = await ask(`${demo.url}/session`, "GET", {});
+      expect(status).toBe(200);
+      expect(JSON.parse(body)).not.toMatchObject({ pid });
+    }
+  });
+
+  test("a change is not made twice because its server died, and with no server there is an error", async () => {
+    const origin = demo.url;
+    const { cookie } = await ask(`${demo.url}/session`, "GET", {});
+    const change = ask(`${demo.url}/pair/slow`, "POST", { origin, cookie });
+    // The request is on its way to a server as soon as another one is answered.
+    await ask(`${demo.url}/session`, "GET", { cookie });
+    for (const name of ["1", "2", "3"])
+      await ask(`${demo.url}/servers/${name}/kill`, "POST", { origin });
+    expect(await change).toMatchObject({ status: 502, body: expect.stringContaining("died") });
+    expect(await ask(`${demo.url}/session`, "GET", {})).toMatchObject({
+      status: 503,
+      body: expect.stringContaining("No server"),
+    });
+  });
+
+  test("a server that died is started again", async () => {
+    await until(async () => (await demo.servers()).size === 3);
+    expect((await ask(`${demo.url}/session`, "GET", {})).status).toBe(200);
+  });
+});
+
+const executablePath = (process.env.PATH ?? "")
+  .split(delimiter)
+  .flatMap((folder) =>
+    ["chromium", "chromium-browser", "google-chrome"].map((name) => join(folder, name)),
+  )
+  .find((path) => existsSync(path));
+if (executablePath === undefined)
+  process.stderr.write(
+    "The page of the demo is not tested: no Chromium is on the PATH (Debian: apt-get install chromium).\n",
+  );
+
+(executablePath ? describe : describe.skip)("the page of the demo", () => {
+  let demo: Demo;
+  let browser: Browser;
+  let context: BrowserContext;
+  let page: Page;
+  let complaints: string[];
+
+  beforeAll(async () => {
+    // No server comes back but by its button.
+    demo = await startDemo({ DEMO_RESTART_AFTER: "600000" });
+    // Each launch has a user data folder of its own.
+    browser = await chromium.launch({
+      executablePath: executablePath ?? "",
+      args: [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+      ],
+    });
+  }, 60_000);
+  afterAll(async () => {
+    await browser.close();
+    await demo.end("SIGTERM");
+  });
+
+  beforeEach(async () => {
+    context = await browser.newContext();
+    complaints = [];
+    page = await open();
+  });
+  afterEach(async () => {
+    await context.close();
+    expect(complaints).toEqual([]);
+  });
+
+  async function open(): Promise<Page> {
+    const tab = await context.newPage();
+    tab.on("pageerror", (error) => complaints.push(error.message));
+    tab.on("console", (message) => {
+      if (["error", "warning"].includes(message.type())) complaints.push(message.text());
+    });
+    await tab.goto(demo.url);
+    await shows("#status", /^Loaded by server/, tab);
+    return tab;
+  }
+
+  const text = async (selector: string, tab = page) => (await tab.textContent(selector))?.trim();
+  const button = (name: string) => page.getByRole("button", { name });
+  const seconds = async () => Number.parseInt((await text("#left")) ?? "", 10);
+
+  /** Waits until the element reads so. */
+  async function shows(selector: string, expected: string | RegExp, tab = page): Promise<void> {
+    const hasText = typeof expected === "string" ? new RegExp(`^\\s*${expected}\\s*$`) : expected;
+    await tab.locator(selector).filter({ hasText }).first().waitFor({ timeout: 15_000 });
+  }
+
+  async function changeTwo(): Promise<void> {
+    await button("Change two at once").click();
+    await page.locator("#pair:not([aria-busy])").waitFor();
+    await shows("#status", /^Both changes are kept/);
+  }
+
+  async function count(to: number): Promise<string> {
+    await button("Count one more").click();
+    await shows("#counter", String(to));
+    return (await text("#server")) ?? "";
+  }
+
+  async function put(item: string): Promise<void> {
+    await page.getByLabel("Something to buy").fill(item);
+    await button("Add").click();
+    await page.locator("#basket li", { hasText: item }).waitFor();
+  }
+
+  test("it shows which process served the request, and the session id only in part", async () => {
+    const pids = await demo.servers();
+    const name = (await text("#server"))?.replace("Server ", "") ?? "";
+    expect([...pids.keys()]).toContain(name);
+    await shows(`[data-server="${name}"][aria-current] span`, `pid ${pids.get(name)}`);
+    const [cookie] = await context.cookies();
+    const sid = decodeURIComponent(cookie?.value ?? "").replace(/^s:(.*)\..*$/, "$1");
+    expect(sid.length).toBeGreaterThan(20);
+    expect(await text("#sid")).toBe(`${sid.slice(0, 6)}…`);
+    expect(await page.content()).not.toContain(sid);
+  });
+
+  test("counter and basket are there whichever process serves", async () => {
+    await put("Tea");
+    await put("Bread");
+    const servers = new Set<string>();
+    for (let i = 1; i <= 6; i++) servers.add(await count(i));
+    expect([...servers].sort()).toEqual(["Server 1", "Server 2", "Server 3"]);
+    await button("Remove Tea").click();
+    await shows("#status", /^Removed/);
+    await page.reload();
+    await shows("#counter", "6");
+    await shows("#basket", /^Bread/);
+    expect(await page.locator("#basket li").count()).toBe(1);
+  });
+
+  test("an item is text, whatever it looks like", async () => {
+    const item = '<img src=x onerror="alert(1)"><b>x</b>';
+    await put(item);
+    expect(await page.locator("#basket img, #basket b").count()).toBe(0);
+    expect(await button(`Remove ${item}`).count()).toBe(1);
+  });
+
+  test("a login gives a new id and keeps the content; a logout ends the session", async () => {
+    await count(1);
+    const anonymous = await text("#sid");
+    await page.getByLabel("Your name").fill("Grace");
+    await button("Log in").click();
+    await shows("#user", "Logged in as Grace");
+    const known = await text("#sid");
+    expect(known).not.toBe(anonymous);
+    expect(await text("#counter")).toBe("1");
+    const [{ name, value } = { name: "", value: "" }] = await context.cookies();
+    const stolen = { cookie: `${name}=${value}` };
+    const session = async () => JSON.parse((await ask(`${demo.url}/session`, "GET", stolen)).body);
+    expect(await session()).toMatchObject({ user: "Grace", sid: known });
+
+    await button("Log out").click();
+    await shows("#user", "Not logged in");
+    expect(await text("#sid")).not.toBe(known);
+    expect(await text("#counter")).toBe("0");
+    expect(await session()).not.toHaveProperty("user");
+  });
+
+  test("the session lives on when a process is killed, which then can be started again", async () => {
+    await put("Tea");
+    const victim = (await count(1)).replace("Server ", "");
+    const pid = (await demo.servers()).get(victim)!;
+    const card = `[data-server="${victim}"]`;
+    await button(`Kill server ${victim}`).click();
+    await shows("#status", `Server ${victim} is dead. Your session is not.`);
+    await shows(`${card} span`, "dead");
+    expect(alive(pid)).toBe(false);
+
+    for (let i = 2; i <= 5; i++) expect(await count(i)).not.toBe(`Server ${victim}`);
+    await shows("#basket", /^Tea/);
+    await button(`Start server ${victim}`).click();
+    await shows("#status", `Server ${victim} is back.`);
+    await shows(`${card} span`, `pid ${(await demo.servers()).get(victim)}`);
+  });
+
+  test("the time to expiry counts down, and any click sets it back", async () => {
+    await until(async () => (await seconds()) <= 58);
+    await count(1);
+    expect(await seconds()).toBeGreaterThan(58);
+    await until(async () => (await seconds()) <= 59);
+  });
+
+  test("a session that nobody used for a minute is shown as over", async () => {
+    await page.clock.install();
+    await page.reload();
+    await shows("#status", /^Loaded/);
+    await page.clock.fastForward(61_000);
+    await shows("#left", "Over");
+    await shows("#status", /the session is over/);
+    await button("Count one more").click();
+    await shows("#left", /\d+ s/);
+  });
+
+  test("of two changes at once both are kept, and connect-redis loses one", async () => {
+    for (let round = 0; round < 2; round++) {
+      await changeTwo();
+      expect(await page.locator('[data-pair="pair"] td').allTextContents()).toEqual([
+        "✓ kept",
+        "✓ kept",
+      ]);
+      expect(await page.locator('[data-pair="connect-redis/pair"] td').allTextContents()).toEqual([
+        "✓ kept",
+        "✗ lost",
+      ]);
+    }
+  });
+
+  test("two tabs show the same session", async () => {
+    const other = await open();
+    await count(1);
+    await shows("#counter", "1", other);
+  });
+
+  test("everything can be done with the keyboard, and the focus is never lost", async () => {
+    const focus = async (label: string) => {
+      const wanted = `document.activeElement?.matches(":focus-visible") && (document.activeElement.ariaLabel ?? document.activeElement.labels?.[0]?.innerText ?? "") === ${JSON.stringify(label)} || document.activeElement?.innerText === ${JSON.stringify(label)}`;
+      for (let i = 0; i < 20 && !(await page.evaluate(wanted)); i++)
+        await page.keyboard.press("Tab");
+      expect(await page.evaluate(wanted)).toBe(true);
+      expect(await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")).toBe(
+        "solid",
+      );
+    };
+    await focus("Kill server 1");
+    await page.keyboard.press("Enter");
+    await focus("Start server 1");
+    await page.keyboard.press("Space");
+    await shows("#status", /is back/);
+    await focus("Kill server 1");
+    await focus("Count one more");
+    await page.keyboard.press("Enter");
+    await shows("#counter", "1");
+    await focus("Your name");
+    await page.keyboard.type(" Lovelace");
+    await page.keyboard.press("Enter");
+    await shows("#user", /^Logged in as/);
+    await focus("Log out");
+    await page.keyboard.press("Enter");
+    await shows("#user", "Not logged in");
+    await focus("Something to buy");
+    await page.keyboard.type("Tea");
+    await page.keyboard.press("Enter");
+    await shows("#basket", /^Tea/);
+    await focus("Remove Tea");
+    await page.keyboard.press("Enter");
+    await shows("#status", /^Removed/);
+    await focus("Something to buy");
+    await focus("Change two at once");
+    await page.keyboard.press("Space");
+    await shows("#status", /^Both changes are kept/);
+  });
+
+  test.each([320, 360])("nothing has to be scrolled sideways at %i px", async (width) => {
+    await page.setViewportSize({ width, height: 640 });
+    await put("W".repeat(40));
+    await page.getByLabel("Your name").fill("W".repeat(30));
+    await button("Log in").click();
+    await shows("#user", /^Logged in as/);
+    await changeTwo();
+    expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(width);
+  });
+
+  test("no click moves what stands below it", async () => {
+    await page.setViewportSize({ width: 360, height: 640 });
+    const height = () => page.evaluate("document.documentElement.scrollHeight");
+    const before = await height();
+    await button("Log in").click();
+    await shows("#user", /^Logged in as/);
+    for (const item of ["Tea", "Bread", "Butter", "Jam", "Honey"]) await put(item);
+    await button("Kill server 2").click();
+    await shows("#status", /^Server 2 is dead/);
+    expect(await height()).toBe(before);
+    await changeTwo();
+    expect(await height()).toBe(before);
+    await button("Start server 2").click();
+    await shows("#status", /is back/);
+  });
+});

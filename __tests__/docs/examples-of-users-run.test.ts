@@ -1,0 +1,160 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { cp, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import request from "supertest";
+import { WebSocket } from "ws";
+import { type Build, build } from "../support/build.js";
+import { type Server, startServer } from "../support/servers.js";
+import { until } from "../support/store.js";
+
+let built: Build;
+let server: Server;
+const children: ChildProcess[] = [];
+
+beforeAll(async () => {
+  [built, server] = await Promise.all([build(), startServer()]);
+  // The examples import the package by its name.
+  const exports = { ".": "./index.js", "./bearer": "./bearer.js" };
+  const self = { name: "redis-session-store", type: "module", exports };
+  await writeFile(join(built.dir, "package.json"), JSON.stringify(self));
+  await cp(resolve(__dirname, "../../examples"), join(built.dir, "examples"), { recursive: true });
+}, 60_000);
+afterAll(() => Promise.allSettled([server?.stop(), built?.remove()]));
+beforeEach(() => server.command("FLUSHALL"));
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill();
+});
+
+/** Starts an example; the lines that it prints, once it has printed the first. */
+async function start(example: string): Promise<string[]> {
+  const env = { ...process.env, REDIS_URL: server.url, PORT: "0" };
+  const child = spawn(process.execPath, [join(built.dir, "examples/users", example)], {
+    env,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  children.push(child);
+  const lines: string[] = [];
+  createInterface(child.stdout).on("line", (line) => lines.push(line));
+  await until(() => lines.length > 0 || child.exitCode !== null);
+  expect(child.exitCode).toBeNull();
+  return lines;
+}
+
+/** Where an example listens. */
+async function address(example: string): Promise<string> {
+  const [line = ""] = await start(example);
+  return line.replace("listening on ", "");
+}
+
+test("token-login: a token is good until the logout, or the next login", async () => {
+  const at = await address("token-login.js");
+  const login = async (password: string) =>
+    request(at).post("/login").send({ user: "ada", password });
+  const get = (token: string) =>
+    request(at).get("/protected").set("Authorization", `Bearer ${token}`);
+
+  expect((await login("wrong")).status).toBe(401);
+  expect((await request(at).get("/protected")).status).toBe(401);
+  const { token } = (await login("lovelace")).body as { token: string };
+  expect((await get(token)).body).toEqual({ user: "ada" });
+  expect((await get(`${token}x`)).status).toBe(401);
+
+  const second = ((await login("lovelace")).body as { token: string }).token;
+  expect((await get(token)).status).toBe(401);
+  expect((await get(second)).status).toBe(200);
+
+  await request(at).post("/logout").set("Authorization", `Bearer ${second}`).expect(200);
+  expect((await get(second)).status).toBe(401);
+});
+
+test("your-devices: each session of the user has a button that ends it", async () => {
+  const at = await address("your-devices.js");
+  const device = (name: string) => request.agent(at).set("User-Agent", name);
+  const [laptop, phone, tablet, other] = ["laptop", "phone", "<tablet>", "other"].map(device);
+  for (const agent of [laptop, phone, tablet]) {
+    await agent?.post("/login").type("form").send({ user: "ada" }).expect(302);
+  }
+  await other?.post("/login").type("form").send({ user: "eve" }).expect(302);
+  const page = async (agent = laptop) => (await agent?.get("/"))?.text ?? "";
+
+  const shown = await page();
+  expect(shown).toContain("Devices of ada");
+  expect(shown.match(/<td>(?:laptop|phone|&#60;tablet&#62;)<\/td>/g)).toHaveLength(3);
+  expect(shown).not.toContain("<td>other");
+  const [, button] = /<td>phone<\/td>.*?value="(\w+)"/.exec(shown) ?? [];
+  // Only the user can press it.
+  await other?.post("/revoke").type("form").send({ device: button });
+  expect(await page(phone)).toContain("Devices of ada");
+  await laptop?.post("/revoke").type("form").send({ device: button });
+  expect(await page(phone)).toContain("Log in");
+  expect(await page()).not.toContain("phone");
+  expect(await page(tablet)).toContain("Devices of ada");
+
+  await laptop?.post("/revoke-others");
+  expect(await page(tablet)).toContain("Log in");
+  expect(await page()).toContain("this device");
+  expect(await page(other)).toContain("Devices of eve");
+});
+
+test("websocket-chat: it ends when the session is revoked", async () => {
+  const at = await address("websocket-chat.js");
+  const login = async (user: string) =>
+    ((await request(at).post(`/login/${user}`)).body as { token: string }).token;
+  const open = async (headers: Record<string, string>) => {
+    const socket = new WebSocket(at.replace("http", "ws"), { headers });
+    const log: string[] = [];
+    socket.on("open", () => log.push("open"));
+    socket.on("error", (error) => log.push(error.message));
+    socket.on("message", (data) => log.push(String(data as Buffer)));
+    socket.on("close", (code) => log.push(`closed ${code}`));
+    await until(() => log.length > 0);
+    return { log, socket };
+  };
+  const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
+
+  const [ada, bob] = [await login("ada"), await login("bob")];
+  const first = await open(bearer(ada));
+  const cookie = `connect.sid=${encodeURIComponent(`s:${bob}`)}`;
+  const second = await open({ Cookie: cookie, Origin: at });
+  second.socket.send("hello");
+  await until(() => first.log.length > 1 && second.log.length > 1);
+  expect([first.log, second.log]).toEqual([
+    ["open", "bob: hello"],
+    ["open", "bob: hello"],
+  ]);
+  for (const headers of [{}, bearer("x.y"), { Cookie: cookie, Origin: "http://evil.example" }]) {
+    expect((await open(headers)).log[0]).toContain("401");
+  }
+
+  await request(at).post("/logout-everywhere").set(bearer(ada)).expect(200, { ended: 1 });
+  await until(() => first.log.length > 2);
+  expect(first.log.at(-1)).toBe("closed 4001");
+  expect(second.log).toHaveLength(2);
+  // An administrator, or any other program, ends it just as well.
+  const before = (await server.command("KEYS", "sess:*")) as string[];
+  const third = await open(bearer(await login("eve")));
+  const after = (await server.command("KEYS", "sess:*")) as string[];
+  await server.command("DEL", ...after.filter((key) => !before.includes(key)));
+  await until(() => third.log.length > 1);
+  expect(third.log).toEqual(["open", "closed 4001"]);
+  second.socket.terminate();
+});
+
+test("monitor: every event is printed", async () => {
+  const lines = await start("monitor.js");
+  expect(lines).toEqual(["watching"]);
+  const key = "sess:0123456789abcdef";
+  await server.command("SET", key, "{}", "PX", "100000");
+  await server.command("SET", key, "{}", "PX", "100000");
+  await server.command("PEXPIRE", key, "200000");
+  await server.command("DEL", key);
+  await server.command("SET", key, "{}", "PX", "1");
+  await until(async () => (await server.command("GET", key)) === null);
+  await until(() => lines.length === 7);
+  expect(lines.slice(1)).toEqual(
+    ["created", "updated", "touched", "destroyed", "created", "expired"].map(
+      (event) => `${event} 012345…`,
+    ),
+  );
+});

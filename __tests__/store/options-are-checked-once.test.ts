@@ -1,0 +1,285 @@
+import { RedisStore, type RedisStoreOptions } from "../../lib/index.js";
+import { record } from "../support/recording.js";
+import { connect, newClient, sessionOf, type TestClient } from "../support/store.js";
+
+let client: TestClient;
+beforeAll(async () => {
+  client = await connect();
+});
+
+/** Options as JavaScript passes them: anything may stand there. */
+const make = (options: object) => new RedisStore({ client, ...options } as RedisStoreOptions);
+
+function refused(build: () => unknown): { code: string; message: string } {
+  try {
+    build();
+  } catch (error) {
+    return error as { code: string; message: string };
+  }
+  throw new Error("was accepted");
+}
+
+const anyFunction = () => 60;
+const serializer = { parse: JSON.parse, stringify: JSON.stringify };
+
+const accepted: [name: string, values: unknown[]][] = [
+  ["prefix", ["", "s:", "app[1]:", "ü", undefined, null]],
+  ["ttl", [1, 0.5, 31_556_952_000, anyFunction, undefined, null]],
+  ["rolling", [true, false, undefined, null]],
+  ["touchAfter", [0, 0.5, 60, 31_556_952_000, undefined, null]],
+  ["absoluteTtl", [1, 0.5, 31_556_952_000, undefined, null]],
+  ["conflict", ["merge", "overwrite", (_: object, current: object) => current, undefined, null]],
+  ["serializer", [JSON, serializer, { ...serializer, binary: true }, undefined, null]],
+  [
+    "serializer",
+    [
+      { ...serializer, binary: false },
+      { ...serializer, binary: undefined },
+    ],
+  ],
+  ["disableTTL", [true, false, undefined, null]],
+  ["disableTouch", [true, false, undefined, null]],
+  ["scanCount", [1, 100, 1_000_000, undefined, null]],
+  ["timeout", [1, 2000, 2_147_483_647, undefined, null]],
+  ["cache", [false, { max: 1 }, { max: 10_000 }, undefined, null]],
+  ["userId", [() => "ann", undefined, null]],
+  ["whenDown", ["error", "bypass", undefined, null]],
+];
+
+test.each(accepted)("%s takes what it should", (name, values) => {
+  for (const value of values) {
+    const store = make({ [name]: value });
+    if (value != null && name in store) expect(Reflect.get(store, name)).toBe(value);
+  }
+});
+
+test("the limits of a user take what they should", () => {
+  for (const maxSessionsPerUser of [1, 5, 1_000_000]) {
+    for (const onLimit of ["evict-oldest", "reject", undefined, null]) {
+      make({ userId, maxSessionsPerUser, onLimit });
+    }
+  }
+  make({ userId, maxSessionsPerUser: null });
+});
+
+test("null and undefined mean the default", () => {
+  for (const none of [null, undefined]) {
+    const store = make({
+      prefix: none,
+      ttl: none,
+      scanCount: none,
+      serializer: none,
+      disableTTL: none,
+      disableTouch: none,
+    });
+    expect(store).toMatchObject({
+      prefix: "sess:",
+      ttl: 86_400,
+      scanCount: 100,
+      serializer: JSON,
+      disableTTL: false,
+      disableTouch: false,
+    });
+  }
+});
+
+const noNumbers: [value: unknown, shown: string][] = [
+  ["60", '"60"'],
+  [true, "true"],
+  [{}, "an object"],
+  [[], "an array"],
+  [Number.NaN, "NaN"],
+  [Number.POSITIVE_INFINITY, "Infinity"],
+  [-1, "-1"],
+];
+const noFlags: [value: unknown, shown: string][] = [
+  ["true", '"true"'],
+  [1, "1"],
+  [0, "0"],
+  ["", '""'],
+  [{}, "an object"],
+];
+const userId = () => "ann";
+const users = { userId, maxSessionsPerUser: 5 };
+
+const rejected: [name: string, wanted: RegExp, values: [value: unknown, shown: string][]][] = [
+  [
+    "prefix",
+    /a string/,
+    [
+      [7, "7"],
+      [{}, "an object"],
+      [false, "false"],
+      [["a"], "an array"],
+    ],
+  ],
+  ["ttl", /above 0.*function/, [...noNumbers, [0, "0"], [31_556_952_001, "31556952001"]]],
+  ["touchAfter", /\b0\b/, [...noNumbers, [anyFunction, "a function"]]],
+  ["absoluteTtl", /above 0/, [...noNumbers, [0, "0"], [anyFunction, "a function"]]],
+  ["rolling", /true or false/, noFlags],
+  ["disableTTL", /true or false/, noFlags],
+  ["disableTouch", /true or false/, noFlags],
+  ["scanCount", /from 1 to 1000000/, [...noNumbers, [0, "0"], [1.5, "1.5"], [1e9, "1000000000"]]],
+  [
+    "timeout",
+    /from 1 to 2147483647/,
+    [...noNumbers, [0, "0"], [0.5, "0.5"], [1e10, "10000000000"]],
+  ],
+  [
+    "cache",
+    /max/,
+    [
+      [true, "true"],
+      [10_000, "10000"],
+      ["on", '"on"'],
+    ],
+  ],
+  [
+    "conflict",
+    /"merge".*"overwrite".*function/,
+    [
+      ["last", '"last"'],
+      [true, "true"],
+      [{}, "an object"],
+    ],
+  ],
+  [
+    "serializer",
+    /parse.*stringify/,
+    [
+      ["json", '"json"'],
+      [7, "7"],
+      [{}, "an object"],
+      [{ parse: JSON.parse }, "an object"],
+    ],
+  ],
+  [
+    "whenDown",
+    /"error".*"bypass"/,
+    [
+      ["ignore", '"ignore"'],
+      [true, "true"],
+      [false, "false"],
+    ],
+  ],
+  ["maxSessionsPerUser", /from 1 to 1000000/, [...noNumbers, [0, "0"], [1.5, "1.5"]]],
+  [
+    "onLimit",
+    /"evict-oldest".*"reject"/,
+    [
+      ["refuse", '"refuse"'],
+      [true, "true"],
+      [anyFunction, "a function"],
+    ],
+  ],
+  [
+    "userId",
+    /function/,
+    [
+      ["user.id", '"user.id"'],
+      [7, "7"],
+      [{}, "an object"],
+    ],
+  ],
+];
+
+describe.each(rejected)("%s", (name, wanted, values) => {
+  test.each(values)(
+    `%p is refused, with the option's name, what it takes and what it got`,
+    (value, shown) => {
+      const { code, message } = refused(() => make({ ...users, [name]: value }));
+      expect(code).toBe("ERR_INVALID_OPTION");
+      expect(message).toContain(`"${name}"`);
+      expect(message).toMatch(wanted);
+      expect(message).toContain(`got ${shown}`);
+    },
+  );
+});
+
+test("serializer.binary is true or false", () => {
+  const { code, message } = refused(() => make({ serializer: { ...serializer, binary: "yes" } }));
+  expect(code).toBe("ERR_INVALID_OPTION");
+  expect(message).toMatch(/serializer\.binary.*true or false.*got "yes"/);
+});
+
+test.each([
+  [undefined, "nothing was passed"],
+  [null, "null"],
+  ["redis://localhost", "string"],
+  [7, "number"],
+  [{}, "none that the store knows"],
+  [() => {}, "function"],
+  [Promise.resolve({}), "promise"],
+])("a client that is %p is refused", (value, shown) => {
+  const { code, message } = refused(
+    () => new RedisStore({ client: value } as unknown as RedisStoreOptions),
+  );
+  expect(code).toBe("ERR_INVALID_OPTION");
+  expect(message).toContain('"client"');
+  expect(message).toContain(shown);
+});
+
+test.each([undefined, null, "redis://", 7])("options that are %p are refused", (options) => {
+  const { code, message } = refused(() => new RedisStore(options as unknown as RedisStoreOptions));
+  expect(code).toBe("ERR_INVALID_OPTION");
+  expect(message).toContain("options");
+});
+
+test.each(["TTL", "expires", "logErrors", "url", "host", "maxAge", "__proto__x"])(
+  "an unknown option is refused and the known ones are named: %s",
+  (name) => {
+    const { code, message } = refused(() => make({ [name]: 1 }));
+    expect(code).toBe("ERR_INVALID_OPTION");
+    expect(message).toContain(`"${name}"`);
+    expect(message).toContain("disableTouch");
+  },
+);
+
+test("disableTTL excludes what is counted from an expiry", () => {
+  for (const other of [
+    { rolling: false },
+    { absoluteTtl: 60 },
+    { rolling: false, absoluteTtl: 60 },
+  ]) {
+    const { code, message } = refused(() => make({ disableTTL: true, ...other }));
+    expect(code).toBe("ERR_INVALID_OPTION");
+    expect(message).toContain("disableTTL");
+    expect(message).toMatch(/rolling|absoluteTtl/);
+  }
+  expect(make({ disableTTL: true, rolling: true }).disableTTL).toBe(true);
+});
+
+test.each([
+  ["maxSessionsPerUser without userId", { maxSessionsPerUser: 5 }, /maxSessionsPerUser.*userId/],
+  ["onLimit without a limit", { userId, onLimit: "reject" }, /onLimit.*maxSessionsPerUser/],
+  ["userId with an empty prefix", { userId, prefix: "" }, /userId.*prefix/],
+])("%s is refused", (_, options, wanted) => {
+  const { code, message } = refused(() => make(options));
+  expect(code).toBe("ERR_INVALID_OPTION");
+  expect(message).toMatch(wanted);
+});
+
+test("nothing is sent to Redis at construction", async () => {
+  const { client: recorded, commands } = record(client);
+  make({ client: recorded, absoluteTtl: 60, rolling: false });
+  make({ client: recorded, serializer: { ...serializer, binary: true } });
+  await client.sendCommand(["PING"]);
+  expect(commands).toEqual([]);
+  const unconnected = newClient(6).client;
+  make({ client: unconnected });
+  expect(unconnected.isOpen).toBe(false);
+});
+
+test("changing the options object later changes nothing", async () => {
+  const options = { client, prefix: "test:options:" };
+  const store = new RedisStore(options);
+  options.prefix = "other:";
+  await store.set("sid", sessionOf());
+  expect(await client.sendCommand(["DEL", "test:options:sid"])).toBe(1);
+});
+
+test("a long value is not repeated whole in a message", () => {
+  const { message } = refused(() => make({ conflict: "x".repeat(5000) }));
+  expect(message.length).toBeLessThan(300);
+  expect(message).toContain("xxx");
+});

@@ -1,0 +1,154 @@
+// The one error class, its codes, and what an error of a client or a reply of Redis becomes.
+/** The codes of {@link StoreError}: stable, so that an app may branch on them. */
+export type StoreErrorCode =
+  /** An option of the constructor is missing, unknown, of a wrong type or out of range. */
+  | "ERR_INVALID_OPTION"
+  /** A session id that is no string, empty, or no well-formed Unicode. */
+  | "ERR_INVALID_SID"
+  /** A session that cannot be stored: no object, not serializable, or without a usable expiry. */
+  | "ERR_INVALID_SESSION"
+  /** The value in Redis is not a session. */
+  | "ERR_CORRUPT_SESSION"
+  /** Other processes kept changing the session for longer than `timeout`. */
+  | "ERR_CONFLICT"
+  /** The user has as many sessions as `maxSessionsPerUser` allows; the session was not stored. */
+  | "ERR_TOO_MANY_SESSIONS"
+  /** Redis did not answer within `timeout`, or a shorter one of the client. A write may or may not have happened. */
+  | "ERR_TIMEOUT"
+  /** There is no usable connection to Redis, or Redis is loading or has no primary. */
+  | "ERR_UNAVAILABLE"
+  /** The server is a read-only replica. */
+  | "ERR_READONLY"
+  /** The Redis user may not run the command, or is not logged in. */
+  | "ERR_NO_PERMISSION"
+  /** Redis reached `maxmemory`. */
+  | "ERR_OUT_OF_MEMORY"
+  /** Any other error reply of Redis. */
+  | "ERR_REDIS";
+
+/**
+ * Every error that the store itself raises. Recognise it by `code`, not by `instanceof`: the ES
+ * module and the CommonJS build each have a class of their own.
+ */
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+  /** What went wrong; stable across versions. */
+  readonly code: StoreErrorCode;
+
+  constructor(code: StoreErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+  }
+}
+
+/** What the first word of an error reply means for a session store, and what to do about it. */
+const REPLIES: Record<string, [StoreErrorCode, advice: string]> = {
+  WRONGTYPE: ["ERR_CORRUPT_SESSION", "the key holds no string; another program uses this prefix"],
+  READONLY: ["ERR_READONLY", "connect to the primary, not to a replica"],
+  NOPERM: ["ERR_NO_PERMISSION", "grant the Redis user the commands listed in the README"],
+  NOAUTH: ["ERR_NO_PERMISSION", "give the client a username and password"],
+  WRONGPASS: ["ERR_NO_PERMISSION", "check the client's username and password"],
+  OOM: ["ERR_OUT_OF_MEMORY", "raise maxmemory or choose an eviction policy"],
+  LOADING: ["ERR_UNAVAILABLE", "Redis is loading its data; try again"],
+  MASTERDOWN: ["ERR_UNAVAILABLE", "the replica has lost its primary; try again"],
+  CLUSTERDOWN: ["ERR_UNAVAILABLE", "the cluster does not serve this slot now; try again"],
+  MOVED: ["ERR_UNAVAILABLE", "the slot is being moved; try again"],
+  ASK: ["ERR_UNAVAILABLE", "the slot is being moved; try again"],
+  TRYAGAIN: ["ERR_UNAVAILABLE", "the slot is being moved; try again"],
+  BUSY: ["ERR_UNAVAILABLE", "Redis is busy with a script; try again"],
+};
+
+/** How a server older than Redis 7 reports what a command inside of a script was refused with. */
+const IN_SCRIPT = /^ERR Error running script .*?: -?([A-Z]{2,}) /s;
+
+/** An error reply of Redis starts with a word in capitals; an error of the client or a socket does not. */
+function replyWord(error: unknown): string | undefined {
+  if (!(error instanceof Error) || "syscall" in error) return undefined;
+  const { message } = error;
+  return (IN_SCRIPT.exec(message) ?? /^([A-Z]{2,})(?: |$)/.exec(message))?.[1];
+}
+
+/** Whether an error of a client is an answer of Redis, and not the lack of one. */
+export function isReply(error: unknown): boolean {
+  return replyWord(error) !== undefined;
+}
+
+/** Whether Redis refused a script because it does not know it; nothing else proves that it did not run. */
+export function isNoScript(error: unknown): boolean {
+  return error instanceof StoreError && replyWord(error.cause) === "NOSCRIPT";
+}
+
+/**
+ * Whether Redis sent a command on to another server of the cluster, and the client did not follow
+ * that to the end. The command did not run.
+ */
+export function isRedirect(error: unknown): boolean {
+  if (!(error instanceof StoreError)) return false;
+  const word = replyWord(error.cause);
+  return word === "MOVED" || word === "ASK";
+}
+
+/** Whether a client ended the wait for an answer before the store did. */
+function isTimeout(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  // node-redis and valkey-glide have a class for it, ioredis has a sentence.
+  return error.constructor.name === "TimeoutError" || error.message === "Command timed out";
+}
+
+/**
+ * The error for a command that could not be sent, because the client has no connection.
+ *
+ * @param complaint - what the client says about it; that may be an answer of Redis
+ */
+export function withoutConnection(message: string, complaint: Error | undefined): StoreError {
+  if (complaint === undefined) return new StoreError("ERR_UNAVAILABLE", message);
+  const [code, advice] = REPLIES[replyWord(complaint) ?? ""] ?? ["ERR_UNAVAILABLE"];
+  const said = complaint.message || (complaint as { code?: string }).code || complaint.name;
+  return new StoreError(code, `${message}: ${said}${advice ? ` (${advice})` : ""}`, complaint);
+}
+
+/**
+ * The typed form of whatever a client rejected with. Nothing that a socket throws leaves the store
+ * as it is: express-session takes the code `ENOENT` for a missing session and replaces the cookie.
+ *
+ * @param thrown - what the client rejected with
+ * @param command - the name of the Redis command that failed
+ * @param where - of what server, and after how long
+ */
+export function fromClient(thrown: unknown, command: string, where: string): StoreError {
+  const error = withoutArguments(thrown);
+  const text = error instanceof Error ? error.message : String(error);
+  const word = replyWord(error);
+  if (word === undefined) {
+    return new StoreError(
+      isTimeout(error) ? "ERR_TIMEOUT" : "ERR_UNAVAILABLE",
+      `no answer to ${command} from ${where}: ${text || "connection lost"}`,
+      error,
+    );
+  }
+  const [code, advice] = REPLIES[word] ?? ["ERR_REDIS"];
+  return new StoreError(
+    code,
+    `${command} was refused: ${text}${advice ? ` (${advice})` : ""}`,
+    error,
+  );
+}
+
+/** How Redis quotes a command that it does not know, or that is disabled. */
+const QUOTED = /, with args beginning with: .*$/s;
+
+/**
+ * An error of a client without the arguments of the command, which some replies quote and some
+ * clients add: a session id is a credential, and errors are logged.
+ */
+function withoutArguments(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const message = error.message.replace(QUOTED, "");
+  if (message === error.message && !("command" in error) && !("args" in error)) return error;
+  const { name, stack } = error;
+  const { code } = error as { code?: unknown };
+  const copy = Object.assign(new Error(message), { name }, code === undefined ? {} : { code });
+  // The stack repeats the message.
+  if (stack !== undefined) copy.stack = stack.replace(error.message, () => message);
+  return copy;
+}

@@ -1,0 +1,13 @@
+// What every wing stands on: errors, callbacks, checks.
+export { answer, type Callback } from "./callback.js";
+export { flag, invalid, LONGEST_S, seconds, secondsOrZero, shown, text, whole } from "./check.js";
+export {
+  fromClient,
+  isNoScript,
+  isRedirect,
+  isReply,
+  StoreError,
+  type StoreErrorCode,
+  withoutConnection,
+} from "./errors.js";
+export { within } from "./within.js";

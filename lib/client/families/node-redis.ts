@@ -1,0 +1,230 @@
+// The transports over a client, a pool and a sentinel of node-redis.
+import { Complaints } from "../complaints.js";
+import { type Command, Gate, type Transport } from "../transport.js";
+
+/** What the store uses of a node-redis client, version 4, 5 or 6: `createClient()`. */
+export interface NodeRedisClient {
+  readonly isOpen: boolean;
+  readonly isReady: boolean;
+  sendCommand(command: Command, options?: object): Promise<unknown>;
+  on(event: string, listener: () => void): unknown;
+  off(event: string, listener: () => void): unknown;
+  readonly options?: object | undefined;
+}
+
+/** What the store uses of a node-redis pool, version 5 or 6: `createClientPool()`. */
+export interface NodeRedisPool {
+  readonly isOpen: boolean;
+  readonly isClosing: boolean;
+  readonly totalClients: number;
+  sendCommand(command: Command, options?: object): Promise<unknown>;
+}
+
+/** What the store uses of a node-redis sentinel, version 5 or 6: `createSentinel()`. */
+export interface NodeRedisSentinel {
+  readonly isOpen: boolean;
+  readonly isReady: boolean;
+  getSentinelNode(): unknown;
+  sendCommand(
+    isReadonly: boolean | undefined,
+    command: Command,
+    options?: object,
+  ): Promise<unknown>;
+  on(event: string, listener: () => void): unknown;
+  off(event: string, listener: () => void): unknown;
+}
+
+interface SocketOptions {
+  readonly host?: string;
+  readonly port?: number;
+  readonly path?: string;
+}
+
+/** The RESP type of a bulk string, by which node-redis 5 and 6 map replies to JavaScript types. */
+const BULK_STRING = 36;
+
+/**
+ * Options of each command; they override the client's own.
+ * `typeMapping` (5, 6) and `returnBuffers` (4) decide what bulk strings become.
+ * `timeout` (6) would create an AbortSignal for each command, 5 s by default; the store has a
+ * cheaper one.
+ */
+export const AS_TEXT = { typeMapping: {}, returnBuffers: false, timeout: undefined };
+export const AS_BYTES = { ...AS_TEXT, typeMapping: { [BULK_STRING]: Buffer }, returnBuffers: true };
+
+/**
+ * Versions 5 and 6 drop a command that waits in their queue when its signal aborts. Version 4 must
+ * not get one: it counts such a command twice if it was sent already, and crashes at the next
+ * disconnect.
+ */
+function optionsOf(binary: boolean, signal: AbortSignal | undefined): object {
+  const options = binary ? AS_BYTES : AS_TEXT;
+  return signal === undefined ? options : { ...options, abortSignal: signal };
+}
+
+/** The key prefix of version 6; its raw commands do not apply it. */
+function keyPrefixOf(client: object): string {
+  const { _keyPrefix, options } = client as {
+    _keyPrefix?: string | Buffer;
+    options?: { keyPrefix?: string | Buffer } | undefined;
+  };
+  return String(_keyPrefix ?? options?.keyPrefix ?? "");
+}
+
+const LOST = "the Redis client has lost its connection, or does not get one";
+const NOT_CONNECTED = "the Redis client is not connected; call and await client.connect()";
+
+/** node-redis: what its topologies have in common. The cluster has a file of its own. */
+export abstract class NodeRedisTransport implements Transport {
+  readonly keyPrefix: string;
+  readonly addsPrefix = false;
+  readonly readsReplicas = false;
+  readonly isOrdered: boolean = false;
+  readonly inFlight = 1000;
+  // A client that was not connected yet cannot be told from a closed one.
+  readonly #gate = new Gate(() => this.canQueue());
+  readonly #client: { readonly isOpen: boolean };
+
+  constructor(client: { readonly isOpen: boolean }) {
+    this.#client = client;
+    this.keyPrefix = keyPrefixOf(client);
+  }
+
+  send(
+    command: Command,
+    key: string,
+    binary: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<unknown> {
+    return signal === undefined
+      ? this.dispatch(command, key, optionsOf(binary, undefined))
+      : this.#sendLater(command, key, binary, signal);
+  }
+
+  trouble(): string | undefined {
+    return this.#client.isOpen ? LOST : NOT_CONNECTED;
+  }
+
+  abstract isReady(): boolean;
+  abstract host(): string;
+
+  /** Whether the client takes commands, at once or when it gets its connection back. */
+  protected canQueue(): boolean {
+    return this.#client.isOpen;
+  }
+
+  protected abstract dispatch(command: Command, key: string, options: object): Promise<unknown>;
+
+  async #sendLater(
+    command: Command,
+    key: string,
+    binary: boolean,
+    signal: AbortSignal,
+  ): Promise<unknown> {
+    await this.#gate.pass(signal);
+    return this.dispatch(command, key, optionsOf(binary, signal));
+  }
+}
+
+/** One client. */
+export class NodeRedisClientTransport extends NodeRedisTransport {
+  override readonly isOrdered = true;
+  readonly complaints: Complaints;
+  readonly #client: NodeRedisClient;
+
+  constructor(client: NodeRedisClient) {
+    super(client);
+    this.#client = client;
+    this.complaints = new Complaints(client, () => this.isReady());
+  }
+
+  isReady(): boolean {
+    return this.#client.isReady;
+  }
+
+  host(): string {
+    const { socket } = (this.#client.options ?? {}) as { socket?: SocketOptions };
+    return socket?.path ?? `${socket?.host ?? "localhost"}:${socket?.port ?? 6379}`;
+  }
+
+  readonly onSwitch = (listener: () => void) => listen(this.#client, "ready", listener);
+
+  /** Commands wait here and not in the client's queue, unless the app wants them to fail at once. */
+  protected override canQueue(): boolean {
+    const { isOpen, isReady, options } = this.#client;
+    return (
+      isReady ||
+      (isOpen && Boolean((options as { disableOfflineQueue?: boolean })?.disableOfflineQueue))
+    );
+  }
+
+  protected dispatch(command: Command, _key: string, options: object): Promise<unknown> {
+    return this.#client.sendCommand(command, options);
+  }
+}
+
+/** A pool; nothing of it tells whether its clients have a connection. */
+export class NodeRedisPoolTransport extends NodeRedisTransport {
+  readonly #pool: NodeRedisPool;
+
+  constructor(pool: NodeRedisPool) {
+    super(pool);
+    this.#pool = pool;
+  }
+
+  isReady(): boolean {
+    return false;
+  }
+
+  host(): string {
+    return "the server of the pool";
+  }
+
+  override trouble(): string | undefined {
+    return this.#pool.isOpen ? undefined : NOT_CONNECTED;
+  }
+
+  protected dispatch(command: Command, _key: string, options: object): Promise<unknown> {
+    return this.#pool.sendCommand(command, options);
+  }
+}
+
+/** A sentinel. It looks for the primary itself, and calls itself ready while it does. */
+export class NodeRedisSentinelTransport extends NodeRedisTransport {
+  readonly #sentinel: NodeRedisSentinel;
+
+  constructor(sentinel: NodeRedisSentinel) {
+    super(sentinel);
+    this.#sentinel = sentinel;
+  }
+
+  isReady(): boolean {
+    return false;
+  }
+
+  host(): string {
+    return "the primary of the sentinels";
+  }
+
+  override trouble(): string | undefined {
+    return this.#sentinel.isReady ? undefined : super.trouble();
+  }
+
+  readonly onSwitch = (listener: () => void) => listen(this.#sentinel, "topology-change", listener);
+
+  protected dispatch(command: Command, _key: string, options: object): Promise<unknown> {
+    // What is not read-only goes to the primary, whatever `replicaPoolSize` says.
+    return this.#sentinel.sendCommand(false, command, options);
+  }
+}
+
+function listen(
+  emitter: Pick<NodeRedisClient, "on" | "off">,
+  event: string,
+  listener: () => void,
+): () => void {
+  emitter.on(event, listener);
+  return () => {
+    emitter.off(event, listener);
+  };
+}

@@ -1,0 +1,2 @@
+// What happens to sessions, as events.
+export { type SessionEventMap, SessionEvents } from "./watch.js";

@@ -1,0 +1,178 @@
+// The one place that computes when a session ends.
+import { LONGEST_S, StoreError, shown } from "../base/index.js";
+
+/** The part of the options that decides how long a session lives. Times in ms. */
+export interface ExpiryRules<Session extends object = object> {
+  /** Idle timeout in ms, or the app's function, which answers in seconds. */
+  readonly idle: number | ((session: Session, sid: string) => number);
+  /** Whether activity renews the expiry. */
+  readonly rolling: boolean;
+  /** Lifetime since creation in ms; `Infinity` for none. */
+  readonly absolute: number;
+  /** How much longer than asked a renewal may make a session live, in ms. */
+  readonly touchAfter: number;
+}
+
+/** When a session ends, as ms since the epoch. */
+export interface Lifetime {
+  /** Exactly when the rules say. */
+  readonly exact: number;
+  /** Later by the slack, and never beyond the deadline: what a renewal asks Redis for. */
+  readonly relaxed: number;
+  /** The idle timeout that both were counted from, in ms. */
+  readonly idle: number;
+}
+
+/** The part of `touchAfter` that a session may overrun is never more than this share of its life. */
+const SLACK_SHARE = 60;
+
+/** What the rules read from a cookie; anything may stand there. */
+interface CookieLike {
+  expires?: unknown;
+  originalMaxAge?: unknown;
+}
+
+function cookieOf(session: object): CookieLike | undefined {
+  const cookie = (session as { cookie?: unknown }).cookie;
+  return typeof cookie === "object" && cookie !== null ? cookie : undefined;
+}
+
+/** `cookie.expires` in ms since the epoch, or `undefined` where the cookie has none. */
+function cookieExpires(cookie: CookieLike | undefined): number | undefined {
+  const expires = cookie?.expires;
+  if (expires === undefined || expires === null || expires === false || expires === "") return;
+  const time =
+    expires instanceof Date
+      ? expires.getTime()
+      : typeof expires === "string" || typeof expires === "number"
+        ? new Date(expires).getTime()
+        : Number.NaN;
+  if (Number.isNaN(time)) {
+    throw new StoreError(
+      "ERR_INVALID_SESSION",
+      "cookie.expires must be a date, or null for none; nothing was stored",
+    );
+  }
+  return time;
+}
+
+function maxAgeOf(cookie: CookieLike | undefined): number | undefined {
+  const maxAge = cookie?.originalMaxAge;
+  return typeof maxAge === "number" && Math.abs(maxAge) <= LONGEST_S * 1000 ? maxAge : undefined;
+}
+
+function fromTtl(rules: ExpiryRules, session: object, sid: string): number {
+  if (typeof rules.idle === "number") return rules.idle;
+  let seconds: unknown;
+  try {
+    seconds = rules.idle(session, sid);
+  } catch (error) {
+    throw new StoreError(
+      "ERR_INVALID_SESSION",
+      "the ttl function threw; nothing was stored",
+      error,
+    );
+  }
+  // Zero or less ends the session.
+  if (typeof seconds === "number" && seconds <= LONGEST_S) return seconds * 1000;
+  throw new StoreError(
+    "ERR_INVALID_SESSION",
+    `the ttl function must return a number of seconds, at most ${LONGEST_S}, got ${shown(seconds)}; nothing was stored`,
+  );
+}
+
+/** How long after `now` a session that is active at `now` ends, before any deadline. */
+function idleFrom(rules: ExpiryRules, session: object, sid: string, now: number, inUse: boolean) {
+  if (typeof rules.idle === "number") {
+    const cookie = cookieOf(session);
+    const expires = cookieExpires(cookie);
+    if (expires !== undefined) return (inUse ? maxAgeOf(cookie) : undefined) ?? expires - now;
+  }
+  return fromTtl(rules, session, sid);
+}
+
+/**
+ * How long after its creation a session ends, active or not. `rolling: false` makes a deadline of
+ * the idle timeout; a date that stands in the cookie without a maxAge is fixed as it is.
+ */
+function limitOf(rules: ExpiryRules, session: object, idle: number): number {
+  if (rules.rolling) return rules.absolute;
+  const cookie = cookieOf(session);
+  const dated = typeof rules.idle === "number" && cookieExpires(cookie) !== undefined;
+  const fixed = dated ? (maxAgeOf(cookie) ?? Number.POSITIVE_INFINITY) : idle;
+  return Math.min(fixed, rules.absolute);
+}
+
+/** Whether sessions have a deadline, and so a creation time. */
+export function hasDeadline(rules: ExpiryRules): boolean {
+  return !rules.rolling || rules.absolute !== Number.POSITIVE_INFINITY;
+}
+
+/**
+ * When a session ends that is written or renewed at `now`: the `ttl` function, else
+ * `cookie.expires`, else the `ttl` number, but never later than the deadline that `rolling: false`
+ * and `absoluteTtl` set.
+ *
+ * @param created - when the session was created, in ms since the epoch
+ * @param inUse - whether a request holds the session: then its `cookie.expires` was counted from the
+ *   time when it was loaded, and `cookie.originalMaxAge` from `now` says the same without being stale
+ * @throws ERR_INVALID_SESSION for an expiry that is no date and a `ttl` function that gives no number
+ */
+export function lifetime(
+  rules: ExpiryRules,
+  session: object,
+  sid: string,
+  created: number,
+  now: number,
+  inUse: boolean,
+): Lifetime {
+  const idle = idleFrom(rules, session, sid, now, inUse);
+  // What does not roll needs no slack: there is nothing that a renewal would move.
+  const slack = rules.rolling ? Math.max(0, Math.min(rules.touchAfter, idle / SLACK_SHARE)) : 0;
+  const deadline = created + limitOf(rules, session, idle);
+  return {
+    exact: Math.ceil(Math.min(now + idle, deadline)),
+    relaxed: Math.ceil(Math.min(now + idle + slack, deadline)),
+    idle,
+  };
+}
+
+/**
+ * Whether a session has reached its deadline. Redis drops what has expired, except where a server
+ * that knows of no deadline renewed it.
+ */
+export function isOver(
+  rules: ExpiryRules,
+  session: object,
+  sid: string,
+  created: number,
+  now: number,
+): boolean {
+  try {
+    return created + limitOf(rules, session, idleFrom(rules, session, sid, now, false)) <= now;
+  } catch {
+    // Without a usable expiry of its own it can only be saved once that is mended.
+    return created + rules.absolute <= now;
+  }
+}
+
+/**
+ * Sets `cookie.expires` of a session that is handed out at `now` to what it is, as ISO text. The
+ * stored date is the one of the last save: renewals do not rewrite the session. A session that is
+ * saved with the old date would be over.
+ *
+ * Only where `cookie.originalMaxAge` is a number; otherwise the stored value stays.
+ */
+export function refreshExpires(
+  rules: ExpiryRules,
+  session: object,
+  created: number,
+  now: number,
+): void {
+  const cookie = cookieOf(session);
+  const maxAge = maxAgeOf(cookie);
+  if (cookie === undefined || maxAge === undefined) return;
+  const from = rules.rolling ? now : created;
+  const expires = new Date(Math.min(from + maxAge, created + rules.absolute));
+  if (!Number.isNaN(expires.getTime())) cookie.expires = expires.toISOString();
+}

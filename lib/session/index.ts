@@ -1,0 +1,24 @@
+// What a session is, without Redis.
+export { type CookieSettings, sameSettings, settingsOf } from "./cookie.js";
+export type { SessionEntry } from "./entry.js";
+export {
+  type ExpiryRules,
+  hasDeadline,
+  isOver,
+  type Lifetime,
+  lifetime,
+  refreshExpires,
+} from "./expiry.js";
+export { assertSid, isWellFormed, patternOf, shortSid } from "./keys.js";
+export { expiresOf, isRedated, type Loaded, LoadedSessions } from "./loaded.js";
+export { type MergeReport, merge, reportMerge, sameSession, type Tree } from "./merge.js";
+export { Records, type SessionRecord } from "./record.js";
+export { Renewals } from "./renewals.js";
+export {
+  type BinarySerializer,
+  isThenable,
+  type Serializer,
+  type TextSerializer,
+} from "./serializer.js";
+export { sameValue, type Value } from "./value.js";
+export { hiddenKeys, type Inflate, type Version, Versions } from "./version.js";

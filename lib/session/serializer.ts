@@ -1,0 +1,115 @@
+// Calls the serializer of the app and refuses what is no session.
+
+import { StoreError, within } from "../base/index.js";
+import { shortSid } from "./keys.js";
+import type { Tree } from "./merge.js";
+import type { Value } from "./value.js";
+
+/**
+ * Turns sessions into text and back; `JSON` is one. Both functions may be async.
+ *
+ * `stringify` gets the session object as the app uses it (a `Session` with a `Cookie`), `parse`
+ * must return an object. What `stringify` makes of a parsed session must parse to equal values,
+ * the text itself may differ each time (encryption with a random IV).
+ */
+export interface TextSerializer {
+  parse(text: string): unknown;
+  stringify(session: object): string | Promise<string>;
+  readonly binary?: false | undefined;
+}
+
+/** A serializer whose sessions are bytes in Redis: compressed, encrypted, MessagePack. */
+export interface BinarySerializer {
+  parse(bytes: Buffer): unknown;
+  stringify(session: object): Uint8Array | Promise<Uint8Array>;
+  readonly binary: true;
+}
+
+/** How sessions are written to Redis. */
+export type Serializer = TextSerializer | BinarySerializer;
+
+/**
+ * Reads a session, and refuses what is none; at once where the serializer answers at once.
+ *
+ * @throws ERR_CORRUPT_SESSION
+ */
+export function decode(serializer: Serializer, value: Value, sid: string): Tree | Promise<Tree> {
+  let parsed: unknown;
+  try {
+    parsed = serializer.parse(value as string & Buffer);
+  } catch (error) {
+    throw corrupt(sid, "the serializer cannot parse it", error);
+  }
+  if (!isThenable(parsed)) return asSession(parsed, sid);
+  return Promise.resolve(parsed).then(
+    (session) => asSession(session, sid),
+    (error) => {
+      throw corrupt(sid, "the serializer cannot parse it", error);
+    },
+  );
+}
+
+function asSession(parsed: unknown, sid: string): Tree {
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
+    throw corrupt(sid, "it is no object");
+  }
+  const { cookie } = parsed as { cookie?: { maxAge?: unknown; originalMaxAge?: unknown } | null };
+  if (!isMaxAge(cookie?.maxAge) || !isMaxAge(cookie?.originalMaxAge)) {
+    throw corrupt(sid, "the maxAge of its cookie is no number");
+  }
+  return parsed as Tree;
+}
+
+/** Of anything else express-session throws in the middle of a response, which then never ends. */
+function isMaxAge(value: unknown): boolean {
+  return !value || typeof value === "number" || value instanceof Date;
+}
+
+/** Whether a value has to be awaited. */
+export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
+}
+
+/**
+ * Writes a session. Runs synchronously up to the call of the serializer, so that what is stored is
+ * the session as it was when the app asked to save it.
+ *
+ * @param timeout - how long the serializer may take, in ms
+ */
+export async function encode(
+  serializer: Serializer,
+  session: object,
+  timeout: number,
+): Promise<Value> {
+  let value: unknown;
+  try {
+    value = serializer.stringify(session);
+    if (isThenable(value))
+      value = await within(value, timeout, "serializer.stringify", "ERR_INVALID_SESSION");
+  } catch (error) {
+    if (error instanceof StoreError) throw error;
+    throw new StoreError(
+      "ERR_INVALID_SESSION",
+      "the session cannot be serialized; nothing was stored",
+      error,
+    );
+  }
+  if (serializer.binary && value instanceof Uint8Array) {
+    return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  }
+  if (serializer === JSON && typeof value === "string" && !value.startsWith("{")) {
+    const message = "the session's toJSON must return an object; nothing was stored";
+    throw new StoreError("ERR_INVALID_SESSION", message);
+  }
+  if (!serializer.binary && typeof value === "string") return value;
+  const wanted = serializer.binary ? "a Uint8Array" : "a string";
+  throw new StoreError(
+    "ERR_INVALID_SESSION",
+    `serializer.stringify must return ${wanted}, got ${value === null ? "null" : typeof value}; nothing was stored`,
+  );
+}
+
+function corrupt(sid: string, why: string, cause?: unknown): StoreError {
+  const message = `what Redis holds for ${shortSid(sid)} is not a session: ${why}; destroy it or fix the serializer`;
+  return new StoreError("ERR_CORRUPT_SESSION", message, cause);
+}
