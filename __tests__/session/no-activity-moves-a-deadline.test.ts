@@ -194,6 +194,21 @@ describe.each(kinds)("%s", (_, options, limit) => {
       expect(await createdOf(store)).toBeGreaterThan(0);
     }
   });
+
+  test("a creation time in the future does not put the end off", async () => {
+    const clock = stopClock();
+    const store = makeStore(client, options);
+    await store.set("sid", sessionOf({ a: 1 }));
+    const text = (await rawOf(client).get(`${store.prefix}sid`)) ?? "";
+    const future = String(clock.now + 10 * limit);
+    await rawOf(client).set(`${store.prefix}sid`, text.replace(/\d{13}/, future));
+    const session = (await store.get("sid")) as AppSession;
+    expect(await store.touch("sid", session)).toBe("OK");
+    expect(await createdOf(store)).toBe(clock.now);
+    expect(await pttl(store)).toBeLessThanOrEqual(limit);
+    clock.now += limit;
+    expect(await store.get("sid")).toBeNull();
+  });
 });
 
 describe("an app", () => {

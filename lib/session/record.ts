@@ -84,8 +84,9 @@ function recordOf(session: Tree): SessionRecord {
   if (!Object.hasOwn(session, CREATED)) return { session, created: undefined };
   const created = session[CREATED];
   delete session[CREATED];
-  const isTime = typeof created === "number" && Number.isFinite(created);
-  return { session, created: isTime ? created : undefined };
+  // One in the future would put off the deadline: the session is dated anew, as one without a date.
+  const isPast = typeof created === "number" && Number.isFinite(created) && created <= Date.now();
+  return { session, created: isPast ? created : undefined };
 }
 
 /** The sum of the character codes of a text from `start` on. */
