@@ -9,7 +9,7 @@ import { type RedisServer, startRedis } from "../../tools/redis-server.js";
 import { type Packed, pack } from "../support/app-folder.js";
 import { connect, makeApp, rawOf, read, type TestClient, visit } from "../support/store.js";
 
-const script = readFileSync(resolve(__dirname, "../../../examples/copy-sessions.js"), "utf8");
+const script = readFileSync(resolve(__dirname, "../../examples/copy-sessions.js"), "utf8");
 
 /** Old stores: what `all()` of each says of the same sessions. */
 const MEMORY = `
