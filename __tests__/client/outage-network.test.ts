@@ -123,7 +123,7 @@ describe.each(ways)("$name", ({ open }) => {
 
 describe("a half-open connection, which no client notices by itself, is given up for another one by", () => {
   const ignore = () => {};
-  /** What the README recommends, with shorter times. */
+  /** What docs/outages.md recommends, with shorter times. */
   const clients: [string, (port: number) => Promise<Opened>][] = [
     [
       "redis 6 with socketTimeout and pingInterval",

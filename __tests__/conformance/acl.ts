@@ -1,7 +1,7 @@
 import type { Server } from "../support/servers.js";
 import { OWN } from "./suite.js";
 
-/** What the store sends; the README lists it. */
+/** What the store sends; docs/redis-user.md lists it. */
 const COMMANDS = "get mget set pexpire pttl del unlink scan eval evalsha ping".split(" ");
 
 /** What valkey-glide does not connect without; ioredis and iovalkey warn without it. */

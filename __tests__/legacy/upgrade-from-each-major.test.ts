@@ -204,9 +204,9 @@ test("the page for 6 tells the truth about 6.1.0: what it leaves of a session is
   await close();
 });
 
-test("the README's line gets a tutorial's app running", async () => {
-  const readme = readFileSync(resolve(__dirname, "../../README.md"), "utf8");
-  const section = /### From a tutorial\n[\s\S]*?```js\n(.*)\n```/.exec(readme)?.[1] ?? "";
+test("the line of the documentation gets a tutorial's app running", async () => {
+  const text = readFileSync(join(folder, "README.md"), "utf8");
+  const section = /## From a tutorial\n[\s\S]*?```js\n(.*)\n```/.exec(text)?.[1] ?? "";
   const tutorial = `
 const express = require("express");
 const session = require("express-session");

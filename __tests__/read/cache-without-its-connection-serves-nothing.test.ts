@@ -62,7 +62,7 @@ describe("the tracking connection", () => {
     const store = await bench.warmStore(client, { timeout: 200 });
     link.mute();
     await bench.raw.send("DEL", `${store.prefix}sid`);
-    // Nobody has told it yet; that is the bound which the README states.
+    // Nobody has told it yet; that is the bound which docs/cache.md states.
     expect(fromCache(store, "sid")).toMatchObject({ n: 1 });
     await until(() => fromCache(store, "sid") === undefined);
     expect(await store.get("sid")).toBeNull();

@@ -1,5 +1,5 @@
 /**
- * What section "Concurrent requests" of the README promises, as a model that shares nothing with
+ * What docs/parallel-requests.md promises, as a model that shares nothing with
  * the implementation. A session is a flat map of places; a save is a list of changed places. The
  * implementation merges trees, so a mistake in one is unlikely to be repeated in the other.
  */

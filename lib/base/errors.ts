@@ -45,7 +45,7 @@ export class StoreError extends Error {
 const REPLIES: Record<string, [StoreErrorCode, advice: string]> = {
   WRONGTYPE: ["ERR_CORRUPT_SESSION", "the key holds no string; another program uses this prefix"],
   READONLY: ["ERR_READONLY", "connect to the primary, not to a replica"],
-  NOPERM: ["ERR_NO_PERMISSION", "grant the Redis user the commands listed in the README"],
+  NOPERM: ["ERR_NO_PERMISSION", "grant the Redis user the commands that docs/redis-user.md lists"],
   NOAUTH: ["ERR_NO_PERMISSION", "give the client a username and password"],
   WRONGPASS: ["ERR_NO_PERMISSION", "check the client's username and password"],
   OOM: ["ERR_OUT_OF_MEMORY", "raise maxmemory or choose an eviction policy"],
