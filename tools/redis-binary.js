@@ -16,15 +16,20 @@ const minutes = 60_000;
  *   one place a binary may come from; `undefined` when it has none
  */
 
+/** What a server calls itself, such as "Redis 7.0.15"; "" for another program. @param {string} path */
+export async function versionOf(path) {
+  const { stdout } = await run(path, ["--version"], { timeout: 10_000 });
+  const [, name, version] = /(\w+) server v=(\d+\.\S+)/.exec(stdout) ?? [];
+  return version === undefined ? "" : `${name} ${version}`;
+}
+
 /** Why this is no Redis server the store supports, or `undefined` when it is one. @param {string} path */
 async function whyNot(path) {
   try {
-    const { stdout } = await run(path, ["--version"], { timeout: 10_000 });
-    const version = /server v=((\d+)\.(\d+)\S*)/.exec(stdout);
-    if (!version) return "is neither Redis nor Valkey";
-    const [, name, major, minor] = version;
-    if (Number(major) * 100 + Number(minor) < 602)
-      return `is ${name}, and 6.2 is the oldest that will do`;
+    const version = await versionOf(path);
+    if (version === "") return "is neither Redis nor Valkey";
+    const major = Number.parseInt(version.replace(/\D+/, ""), 10);
+    if (major < 7) return `is ${version}, and 7.0 is the oldest that will do`;
     return undefined;
   } catch (error) {
     return `cannot be run (${/** @type {NodeJS.ErrnoException} */ (error).code ?? String(error)})`;
@@ -185,6 +190,6 @@ export async function findRedisBinary(options = {}) {
     if (path) return path;
   }
   throw new Error(
-    "No Redis server was found: install Redis 6.2 or Valkey 7.2 or newer (Debian: apt-get install redis-server; macOS: brew install redis), or set REDIS_SERVER_BINARY to the path of one.",
+    "No Redis server was found: install Redis 7.0 or Valkey 8.0 or newer (Debian: apt-get install redis-server; macOS: brew install redis), or set REDIS_SERVER_BINARY to the path of one.",
   );
 }

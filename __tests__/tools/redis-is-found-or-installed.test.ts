@@ -52,7 +52,12 @@ describe("REDIS_SERVER_BINARY", () => {
   test.each([
     ["is not there", "missing", "", "cannot be run (ENOENT)"],
     ["is another program", "ls", 'echo "ls (GNU coreutils) 9.1"', "is neither Redis nor Valkey"],
-    ["is too old", "old", 'echo "Redis server v=6.0.16 sha=0"', "is 6.0.16, and 6.2 is the oldest"],
+    [
+      "is too old",
+      "old",
+      'echo "Redis server v=6.2.14 sha=0"',
+      "is Redis 6.2.14, and 7.0 is the oldest",
+    ],
   ])("is an error and not a fallback when it %s", async (_, name, body, reason) => {
     const named = body ? await script(name, body) : join(dir, name);
     await server("bin/redis-server");
@@ -82,7 +87,7 @@ describe("the PATH", () => {
     const valkey = await server("bin/valkey-server", "7.2.5", "Valkey");
     const env = { ...bare(), PATH: join(dir, "bin") };
     expect(await findRedisBinary({ env, progress })).toBe(valkey);
-    expect(lines).toEqual([`${old} is 5.0.14, and 6.2 is the oldest that will do`]);
+    expect(lines).toEqual([`${old} is Redis 5.0.14, and 7.0 is the oldest that will do`]);
   });
 
   test("is asked before anything is built or installed", async () => {
@@ -125,7 +130,7 @@ describe("without a server on the PATH", () => {
   test("one sentence says what to install, and soon", async () => {
     const begin = Date.now();
     await expect(findRedisBinary({ env: bare(), progress })).rejects.toThrow(
-      /^No Redis server was found: install Redis 6\.2 or Valkey 7\.2 or newer .+REDIS_SERVER_BINARY to the path of one\.$/,
+      /^No Redis server was found: install Redis 7\.0 or Valkey 8\.0 or newer .+REDIS_SERVER_BINARY to the path of one\.$/,
     );
     expect(lines).toEqual(["127.0.0.1:1 cannot be reached, so Redis is not built here"]);
     expect(Date.now() - begin).toBeLessThan(5_000);
