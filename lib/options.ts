@@ -1,6 +1,7 @@
 // The options of the store: what they mean, their defaults, and their one check at construction.
 import type { SessionData } from "express-session";
 import {
+  Checks,
   flag,
   invalid,
   StoreError,
@@ -8,9 +9,10 @@ import {
   secondsOrZero,
   shown,
   text,
+  unknownNames,
   whole,
 } from "./base/index.js";
-import type { RedisClient } from "./client/index.js";
+import { assertClient, isClient, type RedisClient } from "./client/index.js";
 import { type ExpiryRules, hasDeadline, type Serializer, type Tree } from "./session/index.js";
 
 /**
@@ -150,6 +152,14 @@ export interface RedisStoreOptions<Client extends RedisClient = RedisClient> {
    * @default "evict-oldest"
    */
   onLimit?: "evict-oldest" | "reject" | undefined;
+
+  /**
+   * A login must give the session a new id (`req.session.regenerate()`): a save that makes a stored
+   * session of nobody a user's under the same id is refused with ERR_INVALID_SESSION. Somebody else
+   * may know that id, who planted it. Needs `userId`. Without it there is the event `fixation` only.
+   * @default false
+   */
+  requireNewId?: boolean | undefined;
 }
 
 /** What is indexed by user, and how many sessions a user may have. */
@@ -159,6 +169,8 @@ export interface UserSettings {
   readonly limit: number;
   /** Whether a session that is too many is refused, instead of the oldest ended. */
   readonly rejects: boolean;
+  /** Whether a login under the id that was nobody's is refused. */
+  readonly needsNewId: boolean;
 }
 
 /** The options once they are checked, in the units that the store computes in. */
@@ -200,52 +212,108 @@ export const OPTION_NAMES: ReadonlySet<string> = new Set<keyof RedisStoreOptions
   "userId",
   "maxSessionsPerUser",
   "onLimit",
+  "requireNewId",
 ]);
 
-/** Checks the options and fills in the defaults; `null` and `undefined` mean the default. */
+/** What connect-redis 1 to 6 took instead of a client, or beside it. */
+const OF_LEGACY: ReadonlySet<string> = new Set([
+  "host",
+  "port",
+  "socket",
+  "url",
+  "path",
+  "pass",
+  "password",
+  "auth_pass",
+  "db",
+  "tls",
+  "unref",
+  "logErrors",
+]);
+
+function legacyHint(name: string): string | undefined {
+  if (!OF_LEGACY.has(name)) return undefined;
+  return name === "logErrors"
+    ? 'listen to the "error" of your client; redis-session-store/legacy takes it'
+    : "make the client with it; redis-session-store/legacy takes it";
+}
+
+/**
+ * Checks the options and fills in the defaults; `null` and `undefined` mean the default.
+ *
+ * @throws ERR_INVALID_OPTION with everything that is wrong
+ */
 export function resolveOptions(options: RedisStoreOptions): Settings {
   if (typeof options !== "object" || options === null) {
-    const message = `new RedisStore() takes an object of options, got ${shown(options)}`;
+    const message = `new RedisStore() takes an object of options, got ${shown(options)}: new RedisStore({ client })`;
     throw new StoreError("ERR_INVALID_OPTION", message);
   }
-  for (const name of Object.keys(options)) {
-    if (OPTION_NAMES.has(name)) continue;
-    const message = `unknown option "${name}"; the options are ${[...OPTION_NAMES].join(", ")}`;
+  if (isClient(options)) {
+    const message =
+      "new RedisStore() takes an object of options, got the client itself: new RedisStore({ client })";
     throw new StoreError("ERR_INVALID_OPTION", message);
   }
-  const ttl = ttlOf(options.ttl ?? 86_400);
+  const checks = new Checks();
+  checks.of(() => {
+    const wrong = unknownNames(options, OPTION_NAMES, "the options", legacyHint);
+    if (wrong !== undefined) throw new StoreError("ERR_INVALID_OPTION", wrong);
+  });
+  const ttl = checks.of(() => ttlOf(options.ttl ?? 86_400));
   const absoluteTtl = options.absoluteTtl ?? undefined;
   const rules: ExpiryRules = {
-    idle: typeof ttl === "number" ? ttl * 1000 : (ttl as ExpiryRules["idle"]),
-    rolling: flag("rolling", options.rolling ?? true),
+    idle: typeof ttl === "function" ? (ttl as ExpiryRules["idle"]) : ttl * 1000,
+    rolling: checks.of(() => flag("rolling", options.rolling ?? true)),
     absolute:
       absoluteTtl === undefined
         ? Number.POSITIVE_INFINITY
-        : seconds("absoluteTtl", absoluteTtl) * 1000,
-    touchAfter: secondsOrZero("touchAfter", options.touchAfter ?? 60) * 1000,
+        : checks.of(() => seconds("absoluteTtl", absoluteTtl)) * 1000,
+    touchAfter: checks.of(() => secondsOrZero("touchAfter", options.touchAfter ?? 60)) * 1000,
   };
-  const disableTTL = flag("disableTTL", options.disableTTL ?? false);
-  if (disableTTL && hasDeadline(rules)) {
+  const disableTTL = checks.of(() => flag("disableTTL", options.disableTTL ?? false));
+  const settings: Settings = {
+    client: options.client,
+    prefix: checks.of(() => text("prefix", options.prefix ?? "sess:")),
+    ttl,
+    rules,
+    conflict: checks.of(() => conflictOf(options.conflict ?? "merge")),
+    serializer: checks.of(() => serializerOf(options.serializer ?? JSON)),
+    disableTTL,
+    disableTouch: checks.of(() => flag("disableTouch", options.disableTouch ?? false)),
+    scanCount: checks.of(() => whole("scanCount", options.scanCount ?? 100, 1_000_000)),
+    timeout: checks.of(() => whole("timeout", options.timeout ?? 2000, LONGEST_TIMER)),
+    whenDown: checks.of(() => whenDownOf(options.whenDown ?? "error")),
+    cached: checks.of(() => cacheOf(options.cache ?? false)),
+    userOf: checks.of(() => userOf(options.userId ?? undefined)),
+    users: checks.of(() => usersOf(options)),
+  };
+  checks.of(() => assertClient(options.client));
+  checks.of(() => {
+    if (disableTTL !== true || !hasDeadline(rules)) return;
     const other = rules.rolling ? "absoluteTtl" : "rolling: false";
     const message = `disableTTL and ${other} exclude each other: leave out one of them`;
     throw new StoreError("ERR_INVALID_OPTION", message);
-  }
-  return {
-    client: options.client,
-    prefix: text("prefix", options.prefix ?? "sess:"),
-    ttl,
-    rules,
-    conflict: conflictOf(options.conflict ?? "merge"),
-    serializer: serializerOf(options.serializer ?? JSON),
-    disableTTL,
-    disableTouch: flag("disableTouch", options.disableTouch ?? false),
-    scanCount: whole("scanCount", options.scanCount ?? 100, 1_000_000),
-    timeout: whole("timeout", options.timeout ?? 2000, LONGEST_TIMER),
-    whenDown: whenDownOf(options.whenDown ?? "error"),
-    cached: cacheOf(options.cache ?? false),
-    userOf: userOf(options.userId ?? undefined),
-    users: usersOf(options),
-  };
+  });
+  checks.end();
+  warnOfLongLives(ttl, absoluteTtl);
+  return settings;
+}
+
+/** Browsers keep no cookie for longer. Source: RFC 6265bis, section 5.5. */
+const LONGEST_COOKIE_DAYS = 400;
+
+/** A life beyond that is meant by some apps; most have taken milliseconds for seconds. */
+function warnOfLongLives(ttl: Settings["ttl"], absoluteTtl: number | undefined): void {
+  const days = (seconds: number) => Math.round(seconds / 86_400);
+  const long = Object.entries({ ttl, absoluteTtl }).flatMap(([name, value]) =>
+    typeof value === "number" && days(value) > LONGEST_COOKIE_DAYS
+      ? [`${name}: ${value} is ${days(value)} days`]
+      : [],
+  );
+  if (long.length === 0) return;
+  process.emitWarning(
+    `${long.join(", ")}; no browser keeps a cookie for more than ${LONGEST_COOKIE_DAYS}. These options are in seconds, not in milliseconds`,
+    { type: "RedisSessionStoreWarning", code: "LONG_LIFE" },
+  );
 }
 
 /** Beyond this a timer of Node fires at once. */
@@ -270,6 +338,7 @@ function whenDownOf(value: Settings["whenDown"]): Settings["whenDown"] {
 
 function usersOf(options: RedisStoreOptions): UserSettings | undefined {
   const { userId, prefix, maxSessionsPerUser, onLimit } = options;
+  const needsNewId = flag("requireNewId", options.requireNewId ?? false);
   const needs = (name: string, other: string) =>
     new StoreError("ERR_INVALID_OPTION", `the option "${name}" needs the option "${other}"`);
   const hasLimit = maxSessionsPerUser !== undefined && maxSessionsPerUser !== null;
@@ -283,6 +352,7 @@ function usersOf(options: RedisStoreOptions): UserSettings | undefined {
   }
   if ((userId ?? undefined) === undefined) {
     if (hasLimit) throw needs("maxSessionsPerUser", "userId");
+    if (needsNewId) throw needs("requireNewId", "userId");
     return undefined;
   }
   if (prefix === "") {
@@ -290,7 +360,12 @@ function usersOf(options: RedisStoreOptions): UserSettings | undefined {
       'the option "userId" needs a prefix that is not empty: with the empty one every key counts as a session, and the index has no place beside them';
     throw new StoreError("ERR_INVALID_OPTION", message);
   }
-  return { userId: userId as unknown as UserSettings["userId"], limit, rejects: rule === "reject" };
+  return {
+    userId: userId as unknown as UserSettings["userId"],
+    limit,
+    rejects: rule === "reject",
+    needsNewId,
+  };
 }
 
 function cacheOf(value: NonNullable<RedisStoreOptions["cache"]>): number {

@@ -1,6 +1,6 @@
 // The public class: its methods, their callbacks and events. It wires the wings and holds no rule.
 import { type SessionData, Store } from "express-session";
-import { answer, type Callback, StoreError } from "./base/index.js";
+import { answer, assertOptions, type Callback, StoreError, shown } from "./base/index.js";
 import { createPort, publishingOf, type RedisClient } from "./client/index.js";
 import { SessionEvents } from "./events/index.js";
 import { type RedisStoreOptions, resolveOptions, type Settings } from "./options.js";
@@ -8,6 +8,7 @@ import { type CachingPort, cacheOn, type ListedSession, Listing, Reader } from "
 import { type SaveResult, Saver, Toucher, type TouchResult } from "./save/index.js";
 import {
   assertSid,
+  handleOf,
   hasDeadline,
   hiddenKeys,
   LoadedSessions,
@@ -29,7 +30,7 @@ import { assertUser, UserIndex } from "./users/index.js";
  * {@link StoreError}s.
  *
  * Events: `merged` (sid, kept, overwritten), `discarded` (sid, reason), `corrupt` (sid, error), each
- * with the sid shortened; `down` and `up`.
+ * with the sid shortened; `fixation` (handle); `down` and `up`.
  */
 export class RedisStore<Client extends RedisClient = RedisClient> extends Store {
   /** The client as it was passed. */
@@ -54,6 +55,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   readonly #watches = new Set<SessionEvents>();
   readonly #dated: boolean;
   #isDown = false;
+  #isClosed = false;
 
   /** @throws ERR_INVALID_OPTION for an option that is missing, unknown or out of range */
   // Two forms of one: only so does TypeScript know what an inline `parse` gets.
@@ -92,6 +94,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       inflate: (session, sid) => this.#inflate(session, sid),
       onMerged: (sid, { kept, overwritten }) => this.#tell("merged", sid, kept, overwritten),
       onDiscarded: (sid, reason) => this.#tell("discarded", sid, reason),
+      onFixation: (sid) => this.#tellFixation(sid),
     });
     this.#toucher = new Toucher({ ...context, saver: this.#saver });
     this.#listing = new Listing(context.port, settings, records, (sid, error) =>
@@ -225,12 +228,23 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   }
 
   /**
+   * A name for a session in logs, pages and maps: the same for the same id and prefix, in each
+   * process, and no credential.
+   *
+   * @throws ERR_INVALID_SID
+   */
+  handleOf(sid: string): string {
+    assertSid(sid);
+    return handleOf(this.prefix, sid);
+  }
+
+  /**
    * Tells what happens to sessions, whichever process or program does it: `created`, `updated`,
    * `touched`, `destroyed`, `expired`, each with the whole sid. Listens over connections of its own,
    * and turns on the keyspace notifications of the server if it may.
    *
    * @throws ERR_NO_PERMISSION with the setting that an administrator has to make, ERR_INVALID_OPTION
-   *   for a client that cannot listen
+   *   for a client that cannot listen, ERR_CLOSED after `close()`
    */
   watch(): Promise<SessionEvents>;
   watch(callback: Callback<SessionEvents>): void;
@@ -249,9 +263,10 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
 
   /**
    * Ends what the store itself started: the connections of the cache and of `watch()`. Not the
-   * client, which is yours. The store works on without its cache.
+   * client, which is yours. The store works on without its cache; `watch()` fails with ERR_CLOSED.
    */
   close(): void {
+    this.#isClosed = true;
     this.#cache?.close();
     for (const events of this.#watches) events.close();
   }
@@ -313,6 +328,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   }
 
   async #watch(): Promise<SessionEvents> {
+    if (this.#isClosed) throw closed();
     const publishing = publishingOf(this.#settings.client, this.#settings.timeout);
     if (publishing === undefined) {
       const message =
@@ -324,13 +340,15 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       this.#watches.delete(events),
     );
     this.#watches.add(events);
-    return events.open();
+    await events.open();
+    if (this.#isClosed) throw closed();
+    return events;
   }
 
-  async #destroyAllOf(userId: string, { except }: DestroyAllOptions): Promise<number> {
+  async #destroyAllOf(userId: string, options: DestroyAllOptions): Promise<number> {
     assertUser(userId);
-    const spared = except === undefined ? [] : typeof except === "string" ? [except] : except;
-    return indexed(this.#index).removeAll(userId, new Set(spared));
+    assertOptions("destroyAllOf()", options, ["except"]);
+    return indexed(this.#index).removeAll(userId, sparedBy(options));
   }
 
   #inflate(session: Tree, sid: string): object {
@@ -348,6 +366,10 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     });
   }
 
+  #tellFixation(sid: string): void {
+    process.nextTick(() => this.emit("fixation", this.handleOf(sid)));
+  }
+
   /** Tells the app outside of the promise chain: what a listener throws is not an error of the store. */
   #tell(event: "merged" | "discarded" | "corrupt", sid: string, ...details: unknown[]): void {
     process.nextTick(() => this.emit(event, shortSid(sid), ...details));
@@ -356,8 +378,25 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
 
 /** Options of `destroyAllOf`. */
 export interface DestroyAllOptions {
-  /** The id of a session that stays, or several. */
-  readonly except?: string | readonly string[] | undefined;
+  /**
+   * The id of a session that stays, or several. Leave it out to end all of them: `undefined`, which a
+   * slip of the pen gives, is refused.
+   */
+  readonly except?: string | readonly string[];
+}
+
+function sparedBy(options: DestroyAllOptions): Set<string> {
+  if (!("except" in options)) return new Set();
+  const { except } = options as { except: unknown };
+  const sids: unknown[] = Array.isArray(except) ? except : [except];
+  if (sids.every((sid) => typeof sid === "string" && sid !== "")) return new Set(sids as string[]);
+  const message = `the option "except" of destroyAllOf() must be a session id or an array of session ids, got ${shown(except)}; leave it out to end all sessions of the user. Nothing was ended`;
+  throw new StoreError("ERR_INVALID_OPTION", message);
+}
+
+function closed(): StoreError {
+  const message = "the store was closed; watch() would open a connection that nobody closes";
+  return new StoreError("ERR_CLOSED", message);
 }
 
 function indexed(index: UserIndex | undefined): UserIndex {

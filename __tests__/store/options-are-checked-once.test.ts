@@ -7,6 +7,15 @@ beforeAll(async () => {
   client = await connect();
 });
 
+/** What of a client of redis 2 and 3 tells that it is one. */
+class Redis2Like {
+  send_command() {}
+}
+
+afterEach(() => {
+  jest.restoreAllMocks();
+});
+
 /** Options as JavaScript passes them: anything may stand there. */
 const make = (options: object) => new RedisStore({ client, ...options } as RedisStoreOptions);
 
@@ -47,6 +56,8 @@ const accepted: [name: string, values: unknown[]][] = [
 ];
 
 test.each(accepted)("%s takes what it should", (name, values) => {
+  // Of the longest lives.
+  jest.spyOn(process, "emitWarning").mockImplementation();
   for (const value of values) {
     const store = make({ [name]: value });
     if (value != null && name in store) expect(Reflect.get(store, name)).toBe(value);
@@ -60,6 +71,7 @@ test("the limits of a user take what they should", () => {
     }
   }
   make({ userId, maxSessionsPerUser: null });
+  for (const requireNewId of [true, false, undefined, null]) make({ userId, requireNewId });
 });
 
 test("null and undefined mean the default", () => {
@@ -118,6 +130,7 @@ const rejected: [name: string, wanted: RegExp, values: [value: unknown, shown: s
   ["absoluteTtl", /above 0/, [...noNumbers, [0, "0"], [anyFunction, "a function"]]],
   ["rolling", /true or false/, noFlags],
   ["disableTTL", /true or false/, noFlags],
+  ["requireNewId", /true or false/, noFlags],
   ["disableTouch", /true or false/, noFlags],
   ["scanCount", /from 1 to 1000000/, [...noNumbers, [0, "0"], [1.5, "1.5"], [1e9, "1000000000"]]],
   [
@@ -235,6 +248,100 @@ test.each(["TTL", "expires", "logErrors", "url", "host", "maxAge", "__proto__x"]
   },
 );
 
+test.each([
+  ["TTL", "ttl"],
+  ["tll", "ttl"],
+  ["disableTtl", "disableTTL"],
+  ["touchafter", "touchAfter"],
+  ["absoluteTTL", "absoluteTtl"],
+  ["seralizer", "serializer"],
+  ["conflicts", "conflict"],
+  ["maxSessionPerUser", "maxSessionsPerUser"],
+  ["clinet", "client"],
+])("%s: did you mean %s?", (wrong, meant) => {
+  const { message } = refused(() => make({ [wrong]: undefined }));
+  expect(message).toContain(`"${wrong}" (did you mean "${meant}"?)`);
+});
+
+test("where no name is near none is guessed", () => {
+  for (const name of ["maxAge", "expires", "x", "y".repeat(5000)]) {
+    const { message } = refused(() => make({ [name]: 1 }));
+    expect(message).not.toContain("did you mean");
+    expect(message.length).toBeLessThan(500);
+  }
+});
+
+test.each(["url", "host", "port", "socket", "pass", "db", "unref", "logErrors"])(
+  "an option of old versions names the entry that takes it: %s",
+  (name) => {
+    const { code, message } = refused(() => new RedisStore({ [name]: "x" } as never));
+    expect(code).toBe("ERR_INVALID_OPTION");
+    expect(message).toMatch(new RegExp(`"${name}" \\(.*redis-session-store/legacy`));
+    expect(message).toContain('"client" must be');
+  },
+);
+
+test("everything that is wrong is reported at once", () => {
+  const { code, message } = refused(
+    () =>
+      new RedisStore({
+        ttl: "60",
+        rolling: 1,
+        touchafter: 5,
+        timeout: 0,
+        onLimit: "reject",
+      } as unknown as RedisStoreOptions),
+  );
+  expect(code).toBe("ERR_INVALID_OPTION");
+  const lines = message.split("\n").slice(1);
+  expect(lines.map((line) => /"(\w+)"/.exec(line)?.[1]).sort()).toEqual(
+    ["client", "onLimit", "rolling", "timeout", "touchafter", "ttl"].sort(),
+  );
+  for (const line of lines) expect(line).toMatch(/^- /);
+});
+
+test("a client where the options belong is told as that", () => {
+  const others = [newClient(4).client, newClient(5).client, new Redis2Like(), { createPort() {} }];
+  for (const passed of [client, ...others]) {
+    const { code, message } = refused(() => new RedisStore(passed as never));
+    expect(code).toBe("ERR_INVALID_OPTION");
+    expect(message).toContain("got the client itself: new RedisStore({ client })");
+  }
+});
+
+describe("a life beyond 400 days", () => {
+  /** What the process is warned of while `construct` runs. */
+  function warningsOf(construct: () => unknown): string[] {
+    const warn = jest.spyOn(process, "emitWarning").mockImplementation();
+    construct();
+    return warn.mock.calls.map(([message]) => String(message));
+  }
+
+  const days30 = 30 * 24 * 3600 * 1000;
+  test.each([
+    ["ttl", { ttl: days30 }],
+    ["absoluteTtl", { absoluteTtl: days30 }],
+  ])("gives a warning that it is seconds, and is accepted: %s", (name, options) => {
+    const warnings = warningsOf(() => make(options));
+    expect(warnings).toEqual([expect.stringMatching(`${name}.* 30000 days.*in seconds`)]);
+  });
+
+  test("gives one warning for both", () => {
+    const warnings = warningsOf(() => make({ ttl: days30, absoluteTtl: days30 }));
+    expect(warnings).toEqual([expect.stringMatching(/ttl: .*absoluteTtl: /)]);
+  });
+
+  test("of 400 days and less nobody is warned, nor of what is refused", () => {
+    const most = 400 * 24 * 3600;
+    const warnings = warningsOf(() => {
+      make({ ttl: most, absoluteTtl: most });
+      make({ ttl: () => days30 });
+      refused(() => make({ ttl: days30, rolling: 1 }));
+    });
+    expect(warnings).toEqual([]);
+  });
+});
+
 test("disableTTL excludes what is counted from an expiry", () => {
   for (const other of [
     { rolling: false },
@@ -252,6 +359,7 @@ test("disableTTL excludes what is counted from an expiry", () => {
 test.each([
   ["maxSessionsPerUser without userId", { maxSessionsPerUser: 5 }, /maxSessionsPerUser.*userId/],
   ["onLimit without a limit", { userId, onLimit: "reject" }, /onLimit.*maxSessionsPerUser/],
+  ["requireNewId without userId", { requireNewId: true }, /requireNewId.*userId/],
   ["userId with an empty prefix", { userId, prefix: "" }, /userId.*prefix/],
 ])("%s is refused", (_, options, wanted) => {
   const { code, message } = refused(() => make(options));

@@ -53,3 +53,30 @@ export function shown(value: unknown): string {
   if (typeof value === "object" && value !== null) return "an object";
   return typeof value === "function" ? "a function" : String(value);
 }
+
+/** Checks of several options: what is wrong with them is told all at once. */
+export class Checks {
+  readonly #faults: StoreError[] = [];
+
+  /** What `check` gives; where it throws, nothing in its place, and {@link Checks.end} throws. */
+  of<Result>(check: () => Result): Result {
+    try {
+      return check();
+    } catch (error) {
+      this.#faults.push(error as StoreError);
+      return undefined as Result;
+    }
+  }
+
+  /** @throws ERR_INVALID_OPTION if a check has thrown */
+  end(): void {
+    const [first, ...others] = this.#faults;
+    if (first === undefined) return;
+    if (others.length === 0) throw first;
+    const lines = this.#faults.map(({ message }) => `\n- ${message}`);
+    throw new StoreError(
+      "ERR_INVALID_OPTION",
+      `${lines.length} options are wrong:${lines.join("")}`,
+    );
+  }
+}

@@ -24,7 +24,9 @@ export type StoreErrorCode =
   /** Redis reached `maxmemory`. */
   | "ERR_OUT_OF_MEMORY"
   /** Any other error reply of Redis. */
-  | "ERR_REDIS";
+  | "ERR_REDIS"
+  /** The store was closed, and what was asked for needs connections that it must not open any more. */
+  | "ERR_CLOSED";
 
 /**
  * Every error that the store itself raises. Recognise it by `code`, not by `instanceof`: the ES

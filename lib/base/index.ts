@@ -1,6 +1,16 @@
 // What every wing stands on: errors, callbacks, checks.
 export { answer, type Callback } from "./callback.js";
-export { flag, invalid, LONGEST_S, seconds, secondsOrZero, shown, text, whole } from "./check.js";
+export {
+  Checks,
+  flag,
+  invalid,
+  LONGEST_S,
+  seconds,
+  secondsOrZero,
+  shown,
+  text,
+  whole,
+} from "./check.js";
 export {
   fromClient,
   isNoScript,
@@ -10,4 +20,5 @@ export {
   type StoreErrorCode,
   withoutConnection,
 } from "./errors.js";
+export { assertOptions, unknownNames } from "./names.js";
 export { within } from "./within.js";

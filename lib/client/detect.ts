@@ -56,6 +56,27 @@ export function createPort(
   return new Commands(transportOf(client), binary, timeout, onHealth);
 }
 
+/**
+ * Refuses what is no client, or one that cannot be used.
+ *
+ * @throws ERR_INVALID_OPTION
+ */
+export function assertClient(client: unknown): asserts client is RedisClient {
+  if (!isAdapter(client)) transportOf(client);
+}
+
+/** Whether an object is what the store takes for a client, be it usable or not. */
+export function isClient(object: object): boolean {
+  const names: (keyof Features)[] = [
+    "customCommand",
+    "createBuiltinCommand",
+    "sendCommand",
+    "send_command",
+    "createPort",
+  ];
+  return names.some((name) => typeof (object as Features)[name] === "function");
+}
+
 function isAdapter(client: unknown): client is Adapter {
   return typeof (client as Partial<Adapter> | null | undefined)?.createPort === "function";
 }
@@ -111,6 +132,7 @@ interface Features {
   readonly then?: unknown;
   // node-redis
   readonly sendCommand?: unknown;
+  readonly send_command?: unknown;
   readonly isOpen?: unknown;
   readonly isReady?: unknown;
   readonly nodeClient?: unknown;
@@ -128,8 +150,8 @@ interface Features {
   // valkey-glide
   readonly customCommand?: unknown;
   readonly isClosed?: unknown;
-  // an express-session store, or a wrapper
-  readonly client?: unknown;
+  // an Adapter
+  readonly createPort?: unknown;
 }
 
 function transportOf(client: unknown): Transport {

@@ -1,5 +1,12 @@
 // Redis as the store sees it, over any client.
-export { createPort, publishingOf, type RedisClient, trackerOf } from "./detect.js";
+export {
+  assertClient,
+  createPort,
+  isClient,
+  publishingOf,
+  type RedisClient,
+  trackerOf,
+} from "./detect.js";
 export type { NodeRedisClient } from "./families/node-redis.js";
 export type { Tracker, TrackingEvents } from "./families/tracking.js";
 export type { Adapter, KeyType, Port, PortOptions } from "./port.js";

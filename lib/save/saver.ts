@@ -13,12 +13,15 @@ import {
   Versions,
 } from "../session/index.js";
 import { Conflicts } from "./conflict.js";
+import { fixationError, isFixation } from "./fixation.js";
 import { Turns } from "./turns.js";
 import { noteSaved, type SaveResult, type Step, Writer, type WriterContext } from "./writer.js";
 
 /** What the saver needs of the store around it. */
 export interface SaverContext extends WriterContext {
   readonly inflate: Inflate;
+  /** Told of each login under the id that the session had before, whether it is refused or not. */
+  onFixation(sid: string): void;
 }
 
 /**
@@ -60,11 +63,17 @@ export class Saver {
     const { cookie } = session as { cookie?: CookieSettings };
     const saved = cookie && settingsOf(cookie);
     const user = index?.userOf(session);
+    const fixated = isFixation(loaded, user);
+    if (fixated && settings.users?.needsNewId) {
+      this.#context.onFixation(sid);
+      throw fixationError(sid);
+    }
     const text = records.write(session, stamp, hidden);
     const order = { sid, loaded, user: () => user };
     return this.#inTurn(order, text, async (value, step) => {
       const result = await this.#write(loaded, value, life, redated, step);
       if (result !== "GONE") Object.assign(loaded, { cookie: saved, expires });
+      if (fixated && result !== "GONE") this.#context.onFixation(sid);
       return result;
     });
   }

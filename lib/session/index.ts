@@ -9,6 +9,7 @@ export {
   lifetime,
   refreshExpires,
 } from "./expiry.js";
+export { handleOf } from "./handle.js";
 export { assertSid, isWellFormed, patternOf, shortSid } from "./keys.js";
 export { expiresOf, isRedated, type Loaded, LoadedSessions } from "./loaded.js";
 export { type MergeReport, merge, reportMerge, sameSession, type Tree } from "./merge.js";
