@@ -275,6 +275,14 @@ test("every page of docs/ is linked from docs/README.md", () => {
   expect(own.filter((name) => name !== "README.md" && !linked.has(name))).toEqual([]);
 });
 
+test("the picture of the architecture shows every wing of lib", () => {
+  const picture = readFileSync(join(root, "docs/architecture.svg"), "utf8");
+  const rooms = readdirSync(join(root, "lib"), { withFileTypes: true }).map((one) =>
+    one.isDirectory() ? `${one.name}/` : one.name,
+  );
+  expect(rooms.filter((room) => !new RegExp(`[>;\\s]${room}[<\\s]`).test(picture))).toEqual([]);
+});
+
 test("the README has at most 150 lines and 1,200 words", () => {
   const text = page("README.md");
   expect(text.trimEnd().split("\n").length).toBeLessThanOrEqual(150);
