@@ -15,7 +15,7 @@ const children: ChildProcess[] = [];
 beforeAll(async () => {
   [built, server] = await Promise.all([build(), startServer()]);
   // The examples import the package by its name.
-  const exports = { ".": "./index.js", "./bearer": "./bearer.js" };
+  const exports = { ".": "./index.js", "./bearer": "./bearer/bearer.js" };
   const self = { name: "redis-session-store", type: "module", exports };
   await writeFile(join(built.dir, "package.json"), JSON.stringify(self));
   await cp(resolve(__dirname, "../../examples"), join(built.dir, "examples"), { recursive: true });
