@@ -1,6 +1,14 @@
 // The package as it is imported: the store, its error and the types around it.
 export { type Callback, StoreError, type StoreErrorCode } from "./base/index.js";
-export type { Adapter, KeyType, Port, PortOptions, RedisClient, Script } from "./client/index.js";
+export type {
+  Adapter,
+  KeyType,
+  Port,
+  PortOptions,
+  RedisClient,
+  Script,
+  TimeToLive,
+} from "./client/index.js";
 export type { SessionEventMap, SessionEvents } from "./events/index.js";
 export type { ConflictResolver, RedisStoreOptions } from "./options.js";
 export type { ListedSession } from "./read/index.js";

@@ -6,6 +6,7 @@ import {
   type PortOptions,
   type Script,
   StoreError,
+  type TimeToLive,
   type Value,
 } from "../../lib/index.js";
 import { type Server, startServer } from "../support/servers.js";
@@ -28,15 +29,17 @@ class OwnPort implements Port {
     return this.#ask<Value | null>(["GET", key], this.#options.binary);
   }
 
-  async set(key: string, value: Value, px: number | null, onlyExisting = false) {
+  async set(key: string, value: Value, px: TimeToLive, when?: "existing" | "new") {
     const command = ["SET", key, value];
-    if (px !== null) command.push("PX", String(px));
-    if (onlyExisting) command.push("XX");
+    if (px === "keep") command.push("KEEPTTL");
+    else if (px !== null) command.push("PX", String(px));
+    if (when !== undefined) command.push(when === "new" ? "NX" : "XX");
     return (await this.#ask(command)) !== null;
   }
 
-  async expire(key: string, px: number) {
-    return (await this.#ask(["PEXPIRE", key, String(px)])) === 1;
+  async expire(key: string, px: number, when?: "longer") {
+    const condition = when === "longer" ? ["GT"] : [];
+    return (await this.#ask(["PEXPIRE", key, String(px), ...condition])) === 1;
   }
 
   remove(key: string) {

@@ -6,7 +6,7 @@ import { patternOf, type Value } from "../session/index.js";
 import { Deadline } from "./deadline.js";
 import { Health } from "./health.js";
 import { type Layout, layoutOf } from "./layout.js";
-import type { KeyType, Port } from "./port.js";
+import type { KeyType, Port, TimeToLive } from "./port.js";
 import { Probe } from "./probe.js";
 import { type Page, scanAll } from "./scan.js";
 import { READ_ON_PRIMARY, type Script } from "./script.js";
@@ -66,16 +66,24 @@ export class Commands implements Port {
     return this.#read("GET", [this.#prefix + key], this.#binary);
   }
 
-  async set(key: string, value: Value, px: number | null, onlyExisting = false): Promise<boolean> {
+  async set(
+    key: string,
+    value: Value,
+    px: TimeToLive,
+    when?: "existing" | "new",
+  ): Promise<boolean> {
     const command: Command = ["SET", this.#prefix + key, value];
-    if (px !== null) command.push("PX", String(px));
-    if (onlyExisting) command.push("XX");
+    if (px === "keep") command.push("KEEPTTL");
+    else if (px !== null) command.push("PX", String(px));
+    if (when !== undefined) command.push(when === "new" ? "NX" : "XX");
     return (await this.#send(command)) !== null;
   }
 
-  async expire(key: string, px: number): Promise<boolean> {
+  async expire(key: string, px: number, when?: "longer"): Promise<boolean> {
+    const command = ["PEXPIRE", this.#prefix + key, String(px)];
+    if (when === "longer") command.push("GT");
     // valkey-glide makes a boolean of the reply.
-    return Number(await this.#send(["PEXPIRE", this.#prefix + key, String(px)])) === 1;
+    return Number(await this.#send(command)) === 1;
   }
 
   remove(key: string): Promise<number> {

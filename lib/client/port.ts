@@ -5,6 +5,9 @@ import type { Script } from "./script.js";
 /** What Redis calls the kind of a key: sessions are strings, the index of a user is sorted sets. */
 export type KeyType = "string" | "zset";
 
+/** How long a key is to live: in ms, `null` for ever, `"keep"` as long as it has left. */
+export type TimeToLive = number | null | "keep";
+
 /** What an adapter has to know of the store that it works for. */
 export interface PortOptions {
   /** Whether values are read as Buffers; they may be written as either. */
@@ -46,10 +49,21 @@ export interface Port {
   readonly isOrdered: boolean;
   /** The value of `key`, or `null`. */
   get(key: string): Promise<Value | null>;
-  /** Writes `key`, to live `px` ms (`null`: no expiry). `false`: `onlyExisting` and no such key. */
-  set(key: string, value: Value, px: number | null, onlyExisting?: boolean): Promise<boolean>;
-  /** Sets the time to live of `key` to `px` ms. `false`: no such key. */
-  expire(key: string, px: number): Promise<boolean>;
+  /**
+   * Writes `key`, to live `px` ms (`null`: no expiry; `"keep"`: as long as it has left to live).
+   *
+   * @param when - `"existing"`: only where the key is there, `"new"`: only where it is not.
+   *   `"keep"` comes with `"existing"` only, since a new key would live for ever
+   * @returns `false`: nothing was written
+   */
+  set(key: string, value: Value, px: TimeToLive, when?: "existing" | "new"): Promise<boolean>;
+  /**
+   * Sets the time to live of `key` to `px` ms.
+   *
+   * @param when - `"longer"`: only where that makes it live longer
+   * @returns `false`: no such key, or not longer
+   */
+  expire(key: string, px: number, when?: "longer"): Promise<boolean>;
   /** Deletes `key`; how many were there: 1 or 0. */
   remove(key: string): Promise<number>;
   /**

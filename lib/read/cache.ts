@@ -6,6 +6,7 @@ import {
   type KeyType,
   type Port,
   type Script,
+  type TimeToLive,
   type Tracker,
   type TrackingEvents,
   trackerOf,
@@ -86,12 +87,12 @@ export class CachingPort implements Port {
     }
   }
 
-  set(key: string, value: Value, px: number | null, onlyExisting?: boolean): Promise<boolean> {
-    return this.#writing([key], this.#port.set(key, value, px, onlyExisting));
+  set(key: string, value: Value, px: TimeToLive, when?: "existing" | "new"): Promise<boolean> {
+    return this.#writing([key], this.#port.set(key, value, px, when));
   }
 
-  expire(key: string, px: number): Promise<boolean> {
-    return this.#writing([key], this.#port.expire(key, px));
+  expire(key: string, px: number, when?: "longer"): Promise<boolean> {
+    return this.#writing([key], this.#port.expire(key, px, when));
   }
 
   remove(key: string): Promise<number> {

@@ -97,7 +97,7 @@ export class Writer {
       return this.discard(sid, "expired", step.turn);
     }
     const px = this.#px(life);
-    const written = port.set(settings.prefix + sid, own, px, true);
+    const written = port.set(settings.prefix + sid, own, px, "existing");
     step.entry?.sent(px && life.relaxed);
     if (!(await written)) return this.discard(sid, "missing", step.turn);
     this.#remember(sid, life);
