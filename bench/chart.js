@@ -1,8 +1,12 @@
 import * as vega from "vega";
 import { compile } from "vega-lite";
 
-/** Text, lines of the grid, one for each series, and red for a goal: in the light and in the dark scheme. */
+/**
+ * The ground, text, lines of the grid, one for each series, and red for a goal: in the light and in the
+ * dark scheme. The ground is drawn, since a page may be white for a reader who prefers the dark.
+ */
 const COLOURS = [
+  { light: "#ffffff", dark: "#0d1117" },
   { light: "#1f2328", dark: "#f0f6fc" },
   { light: "#d0d7de", dark: "#3d444d" },
   { light: "#6e7781", dark: "#9198a1" },
@@ -10,7 +14,7 @@ const COLOURS = [
   { light: "#8250df", dark: "#ab7df8" },
   { light: "#d1242f", dark: "#f85149" },
 ];
-const [text, grid, ...series] = /** @type {[string, string, ...string[]]} */ (
+const [ground, text, grid, ...series] = /** @type {[string, string, string, ...string[]]} */ (
   COLOURS.map(({ light }) => light)
 );
 
@@ -48,5 +52,6 @@ export async function draw(spec) {
     ({ light, dark }) => `[fill="${light}"]{fill:${dark}}[stroke="${light}"]{stroke:${dark}}`,
   );
   const style = `<style>@media (prefers-color-scheme: dark){${rules.join("")}}</style>`;
-  return `${svg.replace(/<svg[^>]*>/, (tag) => tag + style)}\n`;
+  const page = `<rect width="100%" height="100%" fill="${ground}"/>`;
+  return `${svg.replace(/<svg[^>]*>/, (tag) => tag + style + page)}\n`;
 }
