@@ -1,5 +1,15 @@
 // The package as it is imported: the store, its error and the types around it.
-export { type Callback, StoreError, type StoreErrorCode } from "./base/index.js";
+export {
+  type Callback,
+  type EndingReason,
+  type EventMessage,
+  type HealthQuestion,
+  type OperationMessage,
+  type OperationName,
+  type Outcome,
+  StoreError,
+  type StoreErrorCode,
+} from "./base/index.js";
 export type {
   Adapter,
   KeyType,

@@ -160,6 +160,12 @@ export interface RedisStoreOptions<Client extends RedisClient = RedisClient> {
    * @default false
    */
   requireNewId?: boolean | undefined;
+
+  /**
+   * What diagnostics channels and metrics call this store. Not a secret.
+   * @default the prefix
+   */
+  name?: string | undefined;
 }
 
 /** What is indexed by user, and how many sessions a user may have. */
@@ -176,6 +182,8 @@ export interface UserSettings {
 /** The options once they are checked, in the units that the store computes in. */
 export interface Settings {
   readonly client: RedisClient;
+  /** What channels call the store. */
+  readonly name: string;
   readonly prefix: string;
   readonly ttl: number | ((session: SessionData, sid: string) => number);
   readonly rules: ExpiryRules;
@@ -213,6 +221,7 @@ export const OPTION_NAMES: ReadonlySet<string> = new Set<keyof RedisStoreOptions
   "maxSessionsPerUser",
   "onLimit",
   "requireNewId",
+  "name",
 ]);
 
 /** What connect-redis 1 to 6 took instead of a client, or beside it. */
@@ -258,6 +267,7 @@ export function resolveOptions(options: RedisStoreOptions): Settings {
     const wrong = unknownNames(options, OPTION_NAMES, "the options", legacyHint);
     if (wrong !== undefined) throw new StoreError("ERR_INVALID_OPTION", wrong);
   });
+  const prefix = checks.of(() => text("prefix", options.prefix ?? "sess:"));
   const ttl = checks.of(() => ttlOf(options.ttl ?? 86_400));
   const absoluteTtl = options.absoluteTtl ?? undefined;
   const rules: ExpiryRules = {
@@ -272,7 +282,8 @@ export function resolveOptions(options: RedisStoreOptions): Settings {
   const disableTTL = checks.of(() => flag("disableTTL", options.disableTTL ?? false));
   const settings: Settings = {
     client: options.client,
-    prefix: checks.of(() => text("prefix", options.prefix ?? "sess:")),
+    name: checks.of(() => text("name", options.name ?? String(prefix))),
+    prefix,
     ttl,
     rules,
     conflict: checks.of(() => conflictOf(options.conflict ?? "merge")),

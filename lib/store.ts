@@ -1,6 +1,15 @@
 // The public class: its methods, their callbacks and events. It wires the wings and holds no rule.
 import { type SessionData, Store } from "express-session";
-import { answer, assertOptions, type Callback, StoreError, shown } from "./base/index.js";
+import {
+  answer,
+  assertOptions,
+  type Callback,
+  codeOf,
+  type Report,
+  StoreError,
+  shown,
+  Telling,
+} from "./base/index.js";
 import { createPort, publishingOf, type RedisClient } from "./client/index.js";
 import { SessionEvents } from "./events/index.js";
 import { type RedisStoreOptions, resolveOptions, type Settings } from "./options.js";
@@ -44,6 +53,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   readonly disableTouch: boolean;
 
   readonly #settings: Settings;
+  readonly #telling: Telling;
   readonly #cache: CachingPort | undefined;
   readonly #renewals = new Renewals();
   readonly #loaded = new LoadedSessions();
@@ -65,6 +75,12 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     super();
     const settings = resolveOptions(options);
     this.#settings = settings;
+    this.#telling = new Telling(
+      settings.name,
+      // An app may ask for anything.
+      (sid) => (typeof sid === "string" ? handleOf(settings.prefix, sid) : ""),
+      () => !this.#isDown,
+    );
     this.client = options.client;
     this.prefix = settings.prefix;
     this.ttl = settings.ttl;
@@ -92,14 +108,22 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     this.#saver = new Saver({
       ...context,
       inflate: (session, sid) => this.#inflate(session, sid),
-      onMerged: (sid, { kept, overwritten }) => this.#tell("merged", sid, kept, overwritten),
-      onDiscarded: (sid, reason) => this.#tell("discarded", sid, reason),
+      onMerged: (sid, { kept, overwritten }) => {
+        const counts = { kept: kept.length, overwritten: overwritten.length };
+        this.#telling.event("merged", sid, counts);
+        this.#tell("merged", sid, kept, overwritten);
+      },
+      onDiscarded: (sid, reason) => {
+        this.#telling.event("discarded", sid, { reason });
+        this.#tell("discarded", sid, reason);
+      },
       onFixation: (sid) => this.#tellFixation(sid),
     });
     this.#toucher = new Toucher({ ...context, saver: this.#saver });
-    this.#listing = new Listing(context.port, settings, records, (sid, error) =>
-      this.#tell("corrupt", sid, error),
-    );
+    this.#listing = new Listing(context.port, settings, records, (sid, error) => {
+      this.#telling.event("corrupt", sid, { code: codeOf(error) });
+      this.#tell("corrupt", sid, error);
+    });
   }
 
   /**
@@ -110,12 +134,8 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   override get(sid: string): Promise<SessionData | null>;
   override get(sid: string, callback: Callback<SessionData | null>): void;
   override get(sid: string, callback?: Callback<SessionData | null>) {
-    const cached = this.#reader.cached(sid);
-    if (cached === undefined) return answer(this.#get(sid), callback);
-    if (cached instanceof Promise) return answer(cached, callback);
-    if (typeof callback !== "function") return Promise.resolve(cached);
-    callback(null, cached);
-    return undefined;
+    const got = this.#telling.operation("get", sid, (report) => this.#get(sid, report));
+    return answer(got, callback);
   }
 
   /**
@@ -127,7 +147,8 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   override set(sid: string, session: SessionData): Promise<SaveResult>;
   override set(sid: string, session: SessionData, callback?: Callback<SaveResult>): void;
   override set(sid: string, session: SessionData, callback?: Callback<SaveResult>) {
-    return answer(this.#set(sid, session), callback);
+    const saved = this.#telling.operation("set", sid, (report) => this.#set(sid, session, report));
+    return answer(saved, callback);
   }
 
   /**
@@ -137,27 +158,20 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   override touch(sid: string, session: SessionData): Promise<TouchResult>;
   override touch(sid: string, session: SessionData, callback?: Callback<TouchResult>): void;
   override touch(sid: string, session: SessionData, callback?: Callback<TouchResult>) {
-    let touching: Promise<TouchResult> | undefined;
-    try {
-      touching = this.#touch(sid, session);
-    } catch (error) {
-      touching = Promise.reject(error);
-    }
-    if (touching !== undefined) return answer(touching, callback);
-    if (typeof callback !== "function") return Promise.resolve("OK");
-    // Outside of the try: what it throws is not an error of ours, and must not call it again.
-    callback(null, "OK");
-    return undefined;
+    const touched = this.#telling.operation("touch", sid, (report) =>
+      this.#touch(sid, session, report),
+    );
+    return answer(touched, callback);
   }
 
   /** Removes a session; how many were there: 1 or 0. */
   override destroy(sid: string): Promise<number>;
   override destroy(sid: string, callback?: Callback<number>): void;
   override destroy(sid: string, ...given: [callback?: Callback<number>]) {
-    const removed = this.#destroy(sid);
+    const removed = this.#telling.operation("destroy", sid, (report) => this.#destroy(sid, report));
     // `req.session.destroy()` passes on the callback that it was not given, and waits for nothing:
     // during an outage its rejection would end the process.
-    if (given.length > 0) removed.catch(() => {});
+    if (given.length > 0) Promise.resolve(removed).catch(() => {});
     return answer(removed, given[0]);
   }
 
@@ -288,31 +302,44 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     return inflated;
   }
 
-  async #get(sid: string): Promise<SessionData | null> {
-    assertSid(sid);
-    return this.#reader.get(sid);
+  #get(sid: string, report: Report | undefined): SessionData | null | Promise<SessionData | null> {
+    const cached = this.#reader.cached(sid, report);
+    return cached === undefined ? this.#load(sid, report) : cached;
   }
 
-  async #set(sid: string, session: SessionData): Promise<SaveResult> {
+  async #load(sid: string, report: Report | undefined): Promise<SessionData | null> {
+    assertSid(sid);
+    return this.#reader.get(sid, report);
+  }
+
+  async #set(sid: string, session: SessionData, report: Report | undefined): Promise<SaveResult> {
     assertSid(sid);
     assertSession(session);
+    report?.asked();
     const known = this.#loaded.find(session, sid) ?? this.#loaded.adopt(session, sid, this.#dated);
     return known === undefined
       ? this.#saver.create(sid, session)
       : this.#saver.save(known, session);
   }
 
-  /** `undefined` where there is nothing to send. */
-  #touch(sid: string, session: SessionData): Promise<TouchResult> | undefined {
+  /** At once where there is nothing to send. */
+  #touch(
+    sid: string,
+    session: SessionData,
+    report: Report | undefined,
+  ): TouchResult | Promise<TouchResult> {
     assertSid(sid);
     assertSession(session);
     const known = this.#loaded.find(session, sid);
     const life = this.#toucher.plan(sid, session, known);
-    return life && this.#toucher.touch(sid, session, known, life);
+    if (life === undefined) return "OK";
+    report?.asked();
+    return this.#toucher.touch(sid, session, known, life);
   }
 
-  async #destroy(sid: string): Promise<number> {
+  async #destroy(sid: string, report: Report | undefined): Promise<number> {
     assertSid(sid);
+    report?.asked();
     return this.#saver.destroy(sid);
   }
 
@@ -360,6 +387,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
 
   #tellHealth(isDown: boolean): void {
     this.#isDown = isDown;
+    this.#telling.event(isDown ? "down" : "up", undefined, {});
     process.nextTick(() => {
       this.emit(isDown ? "down" : "up");
       if (this.#settings.whenDown === "bypass") this.emit(isDown ? "disconnect" : "connect");
@@ -367,6 +395,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   }
 
   #tellFixation(sid: string): void {
+    this.#telling.event("fixation", sid, {});
     process.nextTick(() => this.emit("fixation", this.handleOf(sid)));
   }
 

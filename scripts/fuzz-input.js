@@ -270,6 +270,7 @@ export async function fuzzInput({ RedisStore, client, seed, goesOn }) {
       "userId",
       "maxSessionsPerUser",
       "onLimit",
+      "name",
       text(random),
     ];
     const given = Object.fromEntries(

@@ -53,6 +53,7 @@ const accepted: [name: string, values: unknown[]][] = [
   ["cache", [false, { max: 1 }, { max: 10_000 }, undefined, null]],
   ["userId", [() => "ann", undefined, null]],
   ["whenDown", ["error", "bypass", undefined, null]],
+  ["name", ["orders", "", undefined, null]],
 ];
 
 test.each(accepted)("%s takes what it should", (name, values) => {
@@ -173,6 +174,14 @@ const rejected: [name: string, wanted: RegExp, values: [value: unknown, shown: s
       ["ignore", '"ignore"'],
       [true, "true"],
       [false, "false"],
+    ],
+  ],
+  [
+    "name",
+    /a string/,
+    [
+      [7, "7"],
+      [{}, "an object"],
     ],
   ],
   ["maxSessionsPerUser", /from 1 to 1000000/, [...noNumbers, [0, "0"], [1.5, "1.5"]]],

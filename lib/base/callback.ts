@@ -3,19 +3,24 @@
 export type Callback<Result> = (error: Error | null, result?: Result) => void;
 
 /**
- * Hands a result to the caller the way it asked: the promise itself, or a call of `callback`.
+ * Hands a result to the caller the way it asked: a promise, or a call of `callback`. A result that is
+ * there already is called back at once.
  *
  * The callback runs outside of the promise chain. So it is called exactly once, and what it throws
  * is the app's own uncaught exception; inside the chain it would come back as a second call with
  * its own error. With a callback nothing is returned: `util.promisify` warns otherwise (DEP0174).
  */
 export function answer<Result>(
-  promise: Promise<Result>,
+  result: Result | Promise<Result>,
   callback: Callback<Result> | undefined | null,
 ): Promise<Result> | undefined {
-  if (typeof callback !== "function") return promise;
-  promise.then(
-    (result) => process.nextTick(callback, null, result),
+  if (typeof callback !== "function") return Promise.resolve(result);
+  if (!(result instanceof Promise)) {
+    callback(null, result);
+    return undefined;
+  }
+  result.then(
+    (value) => process.nextTick(callback, null, value),
     (error) => process.nextTick(callback, error),
   );
   return undefined;

@@ -1,6 +1,17 @@
 // What every wing stands on: errors, callbacks, checks.
 export { answer, type Callback } from "./callback.js";
 export {
+  codeOf,
+  type EndingReason,
+  type EventMessage,
+  type HealthQuestion,
+  type OperationMessage,
+  type OperationName,
+  type Outcome,
+  type Report,
+  Telling,
+} from "./channels.js";
+export {
   Checks,
   flag,
   invalid,

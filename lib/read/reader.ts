@@ -1,5 +1,6 @@
 // Reads one session and notes what it was.
 import type { SessionData } from "express-session";
+import type { Report } from "../base/index.js";
 import type { Port } from "../client/index.js";
 import type { Settings } from "../options.js";
 import {
@@ -42,10 +43,14 @@ export class Reader {
   }
 
   /** The session from memory, or `undefined` where Redis has to be asked. */
-  cached(sid: string): SessionData | null | Promise<SessionData | null> | undefined {
+  cached(
+    sid: string,
+    report?: Report,
+  ): SessionData | null | Promise<SessionData | null> | undefined {
     const { cache, settings, records } = this.#context;
     const value = cache?.peek(settings.prefix + sid);
     if (value === undefined) return undefined;
+    report?.carried(value);
     try {
       const record = records.read(value, sid);
       return isThenable(record)
@@ -57,13 +62,15 @@ export class Reader {
     }
   }
 
-  async get(sid: string): Promise<SessionData | null> {
+  async get(sid: string, report?: Report): Promise<SessionData | null> {
     const { port, settings, records, renewals } = this.#context;
+    report?.asked();
     const value = await port.get(settings.prefix + sid);
     if (value === null) {
       renewals.forget(sid);
       return null;
     }
+    report?.carried(value);
     const record = records.read(value, sid);
     return this.#handOut(sid, value, isThenable(record) ? await record : record);
   }
