@@ -1,3 +1,4 @@
+import { createSecretKey, generateKeyPairSync } from "node:crypto";
 import { createServer, type IncomingMessage } from "node:http";
 import { sign } from "cookie-signature";
 import express, { type RequestHandler } from "express";
@@ -180,6 +181,51 @@ describe("a bearer request", () => {
     expect(cookiesOf(await get("/login"))).toEqual(["connect.sid"]);
   });
 
+  test("shows its app no credential but the header that it came with", async () => {
+    const { app, login } = makeApp();
+    app.get("/dump", (req, res) => {
+      res.json({ cookie: req.headers.cookie ?? null, keys: Object.keys(req) });
+    });
+    const token = await login();
+    const other = await login("bob");
+    const dump = (cookie?: string) => {
+      const asked = request(app).get("/dump").set("Authorization", `Bearer ${token}`);
+      return cookie === undefined ? asked : asked.set("Cookie", cookie);
+    };
+    const planted = `connect.sid=${encodeURIComponent(`s:${other}`)}`;
+    for (const [sent, seen] of [
+      [undefined, null],
+      ["a=1; b=2", "a=1; b=2"],
+      [`a=1; ${planted}`, "a=1"],
+      [planted, null],
+    ] as const) {
+      const { body } = await dump(sent);
+      expect(body.cookie).toBe(seen);
+      expect(body.keys).not.toContain("sessionToken");
+    }
+  });
+
+  test("shows no credential where session() passes it by", async () => {
+    const app = express();
+    const store = makeStore(client);
+    app.use(bearerToken({ secret }));
+    app.use(
+      session({
+        secret,
+        resave: false,
+        saveUninitialized: false,
+        store,
+        cookie: { path: "/only" },
+      }),
+    );
+    app.use((req, res) => {
+      res.json({ cookie: req.headers.cookie ?? null, token: req.sessionToken ?? null });
+    });
+    const asked = request(app).get("/other").set("Cookie", "a=1");
+    const { body } = await asked.set("Authorization", `Bearer ${sign("sid", secret)}`);
+    expect(body).toEqual({ cookie: "a=1", token: null });
+  });
+
   test("changes and renews its session like any other", async () => {
     const { get, login, store } = makeApp({
       store: makeStore(client, { touchAfter: 0 }),
@@ -306,14 +352,39 @@ describe("mistakes", () => {
     expect(seen[0]).toContain("before session()");
   });
 
+  const emptyKey = createSecretKey(Buffer.alloc(0));
+  const { publicKey } = generateKeyPairSync("ed25519");
   test.each([
-    [{}],
-    [{ secret: "" }],
-    [{ secret: [] }],
-    [{ secret: ["a", ""] }],
-    [{ secret, name: "" }],
-  ])("%p is refused", (options) => {
-    expect(() => bearerToken(options as never)).toThrow(/secret|name/);
+    ["no options", undefined, /object of options/],
+    ["null", null, /object of options/],
+    ["a secret as options", secret, /object of options/],
+    ["no secret", {}, /"secret"/],
+    ["an empty secret", { secret: "" }, /"secret"/],
+    ["no bytes", { secret: Buffer.alloc(0) }, /"secret"/],
+    ["an empty key", { secret: emptyKey }, /"secret"/],
+    ["a key that everybody has", { secret: publicKey }, /"secret"/],
+    ["a number", { secret: 7_777_777 }, /"secret"/],
+    ["no secrets", { secret: [] }, /"secret"/],
+    ["an empty one of several", { secret: [secret, ""] }, /"secret"/],
+    ["no bytes among several", { secret: [secret, new Uint8Array()] }, /"secret"/],
+    ["an empty key among several", { secret: [secret, emptyKey] }, /"secret"/],
+    ["an empty name", { secret, name: "" }, /"name"/],
+    ["an option that does not exist", { secret, nmae: "sid" }, /"nmae" \(did you mean "name"/],
+  ])("%s is refused, and no secret is in the message", async (_, options, wanted) => {
+    const error = { code: "ERR_INVALID_OPTION", message: expect.stringMatching(wanted) };
+    expect(() => bearerToken(options as never)).toThrow(expect.objectContaining(error));
+    const store = makeStore(client);
+    const all = typeof options === "object" && options !== null ? { ...options, store } : options;
+    const failure = await refusal(readSession({ headers: {} } as IncomingMessage, all as never));
+    expect(failure).toMatchObject(error);
+    expect(failure.message).not.toMatch(/keyboard|7777777/);
+  });
+
+  test("bytes and keys are secrets as well as text", async () => {
+    for (const good of [Buffer.from(secret), createSecretKey(Buffer.from(secret))]) {
+      const { login, get } = makeApp({ bearer: { secret: good } });
+      expect((await get("/me", await login())).body.user).toBe("ada");
+    }
   });
 
   test("an error of the store is an error, not a refusal", async () => {
@@ -360,6 +431,30 @@ describe("readSession", () => {
       expect(await readSession(asking(headers), all)).toBeNull();
     }
     expect(await readSession(asking({ cookie: cookie("sid") }), { ...all, name: "x" })).toBeNull();
+  });
+
+  test("with cookie: false takes a token only, and asks nobody about a cookie", async () => {
+    const recording = record(client);
+    const store = makeStore(recording.client);
+    await store.set("sid", sessionOf({ user: "ada" }));
+    recording.names();
+    const all = { ...options, store, cookie: false };
+    expect(await readSession(asking({ cookie: cookie("sid") }), all)).toBeNull();
+    expect(recording.names()).toEqual([]);
+    const authorization = `Bearer ${sign("sid", secret)}`;
+    expect(await readSession(asking({ authorization }), all)).toMatchObject({ user: "ada" });
+    for (const wrong of ["no", 0]) {
+      const failure = refusal(readSession(asking({}), { ...all, cookie: wrong } as never));
+      expect(await failure).toMatchObject({ code: "ERR_INVALID_OPTION" });
+    }
+  });
+
+  test.each([undefined, null, {}, "redis"])("wants a store: not %p", async (wrong) => {
+    const failure = await refusal(readSession(asking({}), { secret, store: wrong as never }));
+    expect(failure).toMatchObject({
+      code: "ERR_INVALID_OPTION",
+      message: expect.stringContaining('"store"'),
+    });
   });
 
   test("asks Redis once, and not at all for what is forged", async () => {

@@ -17,8 +17,11 @@ import {
   url,
   visit,
 } from "../support/store.js";
+import { startTls, type TlsServer } from "../support/tls.js";
 
 const RedisStore = legacyWith(require)(session);
+
+const PINNED = new Error("not the certificate that was pinned");
 
 const stores: LegacyStore[] = [];
 const servers: RedisServer[] = [];
@@ -106,6 +109,31 @@ describe("a client of its own", () => {
     const store = make(options());
     await works(store);
     expect(await connection(store)).toContain(told);
+  });
+
+  describe("over TLS, by a url that begins with rediss:", () => {
+    let tls: TlsServer;
+    beforeAll(async () => {
+      tls = await startTls(Number(port));
+    });
+    afterAll(() => tls.close());
+
+    test("trusts the certificate that the app gives in tls", async () => {
+      await works(make({ url: `rediss://127.0.0.1:${tls.port}`, tls: { ca: tls.ca } }));
+      expect(tls.connections()).toBeGreaterThan(0);
+    });
+
+    test.each<[string, () => object]>([
+      ["pins another certificate", () => ({ ca: tls.ca, checkServerIdentity: () => PINNED })],
+      ["trusts other authorities", () => ({ ca: [] })],
+    ])("is not made where the app %s", async (_, checks) => {
+      const store = make({
+        url: `rediss://127.0.0.1:${tls.port}`,
+        tls: checks(),
+        timeout: 200,
+      });
+      expect(await refusal(store.get("a"))).toMatchObject({ code: "ERR_UNAVAILABLE" });
+    });
   });
 
   test("does not keep the process from ending with unref", async () => {

@@ -1,7 +1,7 @@
 // Carries a session by a bearer token where there is no cookie.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Session, SessionData, Store } from "express-session";
-import { StoreError } from "../base/index.js";
+import { flag, invalid, StoreError } from "../base/index.js";
 import { bearerOf, type Secret, Signer, type TokenOptions } from "./token.js";
 
 export type { Secret, TokenOptions };
@@ -11,7 +11,7 @@ declare global {
     interface Request {
       /**
        * The token of the request's session as it is now, also after `regenerate`; `undefined` without
-       * a session. By `bearerToken`.
+       * a session. By `bearerToken`. Not enumerable, so that no log of a request shows it.
        */
       readonly sessionToken?: string | undefined;
     }
@@ -37,12 +37,13 @@ interface SessionRequest extends IncomingMessage {
  * before `session()`, with the same `secret` and `name`.
  *
  * A token that is forged or malformed, or whose session is gone, is answered with 401 (RFC 6750);
- * the former before the store is asked. The response to a bearer request sets no session cookie.
+ * the former before the store is asked. The response to a bearer request sets no session cookie, and
+ * the request itself shows its app no session cookie either.
  *
  * @throws ERR_INVALID_OPTION
  */
 export function bearerToken(options: TokenOptions): Middleware {
-  const signer = new Signer(options);
+  const signer = new Signer("bearerToken()", options);
   return (req: SessionRequest, res, next) => {
     if (req.session !== undefined) {
       const message = "bearerToken() must come before session(), which has been there already";
@@ -51,7 +52,7 @@ export function bearerToken(options: TokenOptions): Middleware {
     }
     Object.defineProperty(req, "sessionToken", {
       configurable: true,
-      enumerable: true,
+      enumerable: false,
       get: () => (req.session && req.sessionID ? signer.token(req.sessionID) : undefined),
     });
     const token = bearerOf(req.headers.authorization);
@@ -64,9 +65,9 @@ export function bearerToken(options: TokenOptions): Middleware {
       refuse(res);
       return;
     }
-    req.headers.cookie = signer.cookie(req.headers.cookie, sid);
+    setCookie(req, signer.otherCookies(req.headers.cookie));
     dropCookie(res, signer.name);
-    refuseMissing(req, res, sid);
+    lend(req, res, sid, signer.cookie(sid));
     next();
   };
 }
@@ -76,6 +77,11 @@ function refuse(res: ServerResponse): void {
   res.statusCode = 401;
   res.setHeader("WWW-Authenticate", 'Bearer error="invalid_token"');
   res.end();
+}
+
+function setCookie({ headers }: IncomingMessage, cookie: string | undefined): void {
+  if (cookie === undefined) delete headers.cookie;
+  else headers.cookie = cookie;
 }
 
 /** Takes the session cookie out of what a response sets. */
@@ -96,12 +102,14 @@ function dropCookie(res: ServerResponse, name: string): void {
 }
 
 /**
- * Has a request end with 401 when its session is not in the store. express-session would make a new
- * session and go on, and says nothing of it; but it puts its store into the request, takes the
- * session id from the cookie, and asks the store, all without a pause in between. So the one question
- * that it asks then can be listened in on.
+ * Lends express-session the cookie of the session, and has the request end with 401 when that is not
+ * in the store: express-session would make a new session and go on, and says nothing of it. It puts
+ * its store into the request, takes the session id from the cookie, and asks the store, all without a
+ * pause in between. So the cookie need only be there in between, and the one question that it asks
+ * then can be listened in on.
  */
-function refuseMissing(req: SessionRequest, res: ServerResponse, sid: string): void {
+function lend(req: SessionRequest, res: ServerResponse, sid: string, cookie: string): void {
+  const others = req.headers.cookie;
   let sessionStore: Store | undefined;
   const settle = (name: "sessionStore" | "sessionID", value: unknown) =>
     Object.defineProperty(req, name, {
@@ -117,6 +125,7 @@ function refuseMissing(req: SessionRequest, res: ServerResponse, sid: string): v
     set(store: Store) {
       sessionStore = store;
       settle("sessionStore", store);
+      setCookie(req, others === undefined ? cookie : `${cookie}; ${others}`);
       listenIn(store, sid, () => {
         // Nothing is there to be destroyed by `unset: "destroy"`.
         req.sessionID = undefined;
@@ -130,6 +139,7 @@ function refuseMissing(req: SessionRequest, res: ServerResponse, sid: string): v
     get: () => undefined,
     set(found: unknown) {
       settle("sessionID", found);
+      setCookie(req, others);
       if (found === sid) return;
       throw new StoreError(
         "ERR_INVALID_OPTION",
@@ -172,6 +182,12 @@ function listenIn(store: Store, sid: string, onMissing: () => void): void {
 export interface ReadSessionOptions extends TokenOptions {
   /** The store of `session()`. */
   store: Store;
+  /**
+   * Whether a request without a token is known by its cookie. A browser sends the cookie from any
+   * page, also along with a WebSocket: either look at the header `Origin` first, or set this to `false`.
+   * @default true
+   */
+  cookie?: boolean | undefined;
 }
 
 /**
@@ -184,11 +200,18 @@ export interface ReadSessionOptions extends TokenOptions {
  */
 export async function readSession(
   request: IncomingMessage,
-  { store, ...options }: ReadSessionOptions,
+  options: ReadSessionOptions,
 ): Promise<(Session & Partial<SessionData>) | null> {
-  const signer = new Signer(options);
-  const token = bearerOf(request.headers.authorization);
-  const sid = token === undefined ? signer.readCookie(request.headers.cookie) : signer.read(token);
+  const signer = new Signer("readSession()", options, ["store", "cookie"]);
+  const { store } = options;
+  if (typeof (store as Partial<Store> | undefined)?.get !== "function") {
+    throw invalid("store", "the store of session()", store);
+  }
+  const takesCookie = flag("cookie", options.cookie ?? true);
+  const { authorization, cookie } = request.headers;
+  const token = bearerOf(authorization);
+  const ofCookie = takesCookie ? signer.readCookie(cookie) : undefined;
+  const sid = token === undefined ? ofCookie : signer.read(token);
   if (sid === undefined) return null;
   const stored = await new Promise<SessionData | null | undefined>((resolve, reject) => {
     store.get(sid, (error: unknown, session) => {

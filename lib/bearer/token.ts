@@ -1,14 +1,14 @@
 // Signs a session id as a token, and finds tokens in requests.
 import type { KeyObject } from "node:crypto";
 import { sign, unsign } from "cookie-signature";
-import { invalid } from "../base/index.js";
+import { assertOptions, invalid, StoreError } from "../base/index.js";
 
 /** What session ids are signed with, as in the option `secret` of express-session. */
 export type Secret = string | NodeJS.ArrayBufferView | KeyObject;
 
 /** What tokens and session cookies have in common; the same as for `session()`. */
 export interface TokenOptions {
-  /** One secret, or several: the first one signs, all of them are accepted. */
+  /** One secret, or several: the first one signs, all of them are accepted. None may be empty. */
   secret: Secret | readonly Secret[];
   /**
    * The name of the session cookie.
@@ -26,16 +26,28 @@ export interface TokenOptions {
 const PLAIN = /^[A-Za-z0-9\-._+/][A-Za-z0-9\-._~+/]*$/;
 const TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/;
 
+/** The names of {@link TokenOptions}. */
+const TOKEN_OPTIONS = ["secret", "name"] as const;
+
 /** The session ids in tokens and cookies, signed as express-session signs them. */
 export class Signer {
   readonly name: string;
   readonly #secrets: readonly Secret[];
 
-  /** @throws ERR_INVALID_OPTION */
-  constructor({ secret, name = "connect.sid" }: TokenOptions) {
+  /**
+   * @param caller - whose options they are
+   * @param more - what else the caller takes
+   * @throws ERR_INVALID_OPTION
+   */
+  constructor(caller: string, options: TokenOptions, more: readonly string[] = []) {
+    assertOptions(caller, options, [...TOKEN_OPTIONS, ...more]);
+    const { secret, name = "connect.sid" } = options;
     const secrets = (Array.isArray(secret) ? secret : [secret]) as readonly unknown[];
     if (secrets.length === 0 || !secrets.every(isSecret)) {
-      throw invalid("secret", "the secret of session(), or an array of secrets", secret);
+      // Without what was got, which may be a secret.
+      const message =
+        'the option "secret" must be the secret of session(): text, bytes or a secret KeyObject, or an array of these; an empty one signs for everybody';
+      throw new StoreError("ERR_INVALID_OPTION", message);
     }
     if (typeof name !== "string" || name === "") {
       throw invalid("name", "the name of the session cookie", name);
@@ -63,11 +75,15 @@ export class Signer {
     return !isEncoded || this.token(sid).startsWith(`${start}.`) ? sid : undefined;
   }
 
-  /** The header `Cookie` with the session cookie in the place of whatever it had of that name. */
-  cookie(header: string | undefined, sid: string): string {
-    const own = `${this.name}=${encodeURIComponent(`s:${this.#sign(sid)}`)}`;
+  /** The session cookie of a session. */
+  cookie(sid: string): string {
+    return `${this.name}=${encodeURIComponent(`s:${this.#sign(sid)}`)}`;
+  }
+
+  /** The header `Cookie` without whatever it had of the session cookie's name. */
+  otherCookies(header: string | undefined): string | undefined {
     const others = cookiesOf(header).filter(([name]) => name !== this.name);
-    return [own, ...others.map(([, , whole]) => whole)].join("; ");
+    return others.length === 0 ? undefined : others.map(([, , whole]) => whole).join("; ");
   }
 
   /** The session id in the session cookie of a request, or `undefined`. */
@@ -100,8 +116,8 @@ export class Signer {
 function isSecret(secret: unknown): secret is Secret {
   return (
     (typeof secret === "string" && secret !== "") ||
-    ArrayBuffer.isView(secret) ||
-    (typeof secret === "object" && secret !== null && "symmetricKeySize" in secret)
+    (ArrayBuffer.isView(secret) && secret.byteLength > 0) ||
+    Number((secret as Partial<KeyObject> | null | undefined)?.symmetricKeySize) > 0
   );
 }
 

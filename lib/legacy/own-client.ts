@@ -99,7 +99,8 @@ function clientOptions(all: Record<string, unknown>): object {
   const from = address === undefined ? {} : addressIn(address);
   const secret = pass ?? password ?? auth_pass ?? from.password;
   const database = db ?? from.db;
-  const secure = from.tls ?? tls;
+  // What the address says does not replace what a certificate is checked against.
+  const secure = from.tls || tls ? { ...(typeof tls === "object" ? tls : {}), tls: true } : {};
   const where = from.path
     ? { path: from.path }
     : {
@@ -114,7 +115,7 @@ function clientOptions(all: Record<string, unknown>): object {
     ...(enable_offline_queue === false ? { disableOfflineQueue: true } : {}),
     socket: {
       ...(typeof socket === "object" && "host" in socket ? {} : where),
-      ...(secure ? { ...(typeof secure === "object" ? secure : {}), tls: true } : {}),
+      ...secure,
       ...(family ? { family: family === "IPv6" ? 6 : family === "IPv4" ? 4 : family } : {}),
       ...strategy,
       ...(typeof socket === "object" ? socket : {}),
