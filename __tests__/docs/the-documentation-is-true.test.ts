@@ -149,6 +149,8 @@ test("every sample compiles against the package, as TypeScript", async () => {
     "express",
     "redis",
     "ioredis",
+    "iovalkey",
+    "@valkey/valkey-glide",
     "cookie-signature",
     "redis-memory-server",
     "@types/express",
