@@ -12,6 +12,7 @@ export {
 } from "./base/index.js";
 export type {
   Adapter,
+  KeyPage,
   KeyType,
   Port,
   PortOptions,
@@ -21,13 +22,19 @@ export type {
 } from "./client/index.js";
 export type { SessionEventMap, SessionEvents } from "./events/index.js";
 export type { ConflictResolver, RedisStoreOptions } from "./options.js";
-export type { ListedSession } from "./read/index.js";
+export type { ListedSession, SessionPage } from "./read/index.js";
 export type { DiscardReason, SaveResult, TouchResult } from "./save/index.js";
 export type {
   BinarySerializer,
   Serializer,
   SessionEntry,
   TextSerializer,
+  UserSessionEntry,
   Value,
 } from "./session/index.js";
-export { type DestroyAllOptions, RedisStore, RedisStore as default } from "./store.js";
+export {
+  type DestroyAllOptions,
+  type PageOptions,
+  RedisStore,
+  RedisStore as default,
+} from "./store.js";

@@ -5,15 +5,24 @@ import {
   assertOptions,
   type Callback,
   codeOf,
+  invalid,
   type Report,
   StoreError,
   shown,
   Telling,
+  whole,
 } from "./base/index.js";
-import { createPort, publishingOf, type RedisClient } from "./client/index.js";
+import { createPort, type Port, publishingOf, type RedisClient } from "./client/index.js";
 import { SessionEvents } from "./events/index.js";
 import { type RedisStoreOptions, resolveOptions, type Settings } from "./options.js";
-import { type CachingPort, cacheOn, type ListedSession, Listing, Reader } from "./read/index.js";
+import {
+  type CachingPort,
+  cacheOn,
+  type ListedSession,
+  Listing,
+  Reader,
+  type SessionPage,
+} from "./read/index.js";
 import { type SaveResult, Saver, Toucher, type TouchResult } from "./save/index.js";
 import {
   assertSid,
@@ -28,6 +37,7 @@ import {
   shortSid,
   type TextSerializer,
   type Tree,
+  type UserSessionEntry,
 } from "./session/index.js";
 import { assertUser, UserIndex } from "./users/index.js";
 
@@ -54,6 +64,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
 
   readonly #settings: Settings;
   readonly #telling: Telling;
+  readonly #port: Port;
   readonly #cache: CachingPort | undefined;
   readonly #renewals = new Renewals();
   readonly #loaded = new LoadedSessions();
@@ -99,6 +110,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     const port = createPort(options.client, serializer.binary === true, timeout, (isDown) =>
       this.#tellHealth(isDown),
     );
+    this.#port = port;
     this.#cache = cacheOn(port, settings);
     const records = new Records(serializer, timeout);
     const base = { port: this.#cache ?? port, settings, records, renewals: this.#renewals };
@@ -217,9 +229,9 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
    * The sessions of a user, the one that was last active first (to within `touchAfter`). Only where
    * the option `userId` is set.
    */
-  sessionsOf(userId: string): Promise<SessionEntry[]>;
-  sessionsOf(userId: string, callback: Callback<SessionEntry[]>): void;
-  sessionsOf(userId: string, callback?: Callback<SessionEntry[]>) {
+  sessionsOf(userId: string): Promise<UserSessionEntry[]>;
+  sessionsOf(userId: string, callback: Callback<UserSessionEntry[]>): void;
+  sessionsOf(userId: string, callback?: Callback<UserSessionEntry[]>) {
     return answer(this.#sessionsOf(userId), callback);
   }
 
@@ -242,6 +254,18 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   }
 
   /**
+   * Ends one session of a user: 1, or 0 where that user has no session of this handle; it never ends
+   * a session of another user. Only where the option `userId` is set.
+   *
+   * @param handle - as {@link RedisStore.handleOf} and the listings give it
+   */
+  destroyOf(userId: string, handle: string): Promise<number>;
+  destroyOf(userId: string, handle: string, callback: Callback<number>): void;
+  destroyOf(userId: string, handle: string, callback?: Callback<number>) {
+    return answer(this.#destroyOf(userId, handle), callback);
+  }
+
+  /**
    * A name for a session in logs, pages and maps: the same for the same id and prefix, in each
    * process, and no credential.
    *
@@ -253,8 +277,21 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   }
 
   /**
+   * How long Redis took to answer, in ms; for a health check. In a cluster every primary has to
+   * answer, and the slowest one counts. Rejects within `timeout`, and at once while Redis is down.
+   *
+   * @throws ERR_TIMEOUT, ERR_UNAVAILABLE
+   */
+  ping(): Promise<number>;
+  ping(callback: Callback<number>): void;
+  ping(callback?: Callback<number>) {
+    return answer(this.#ping(), callback);
+  }
+
+  /**
    * Tells what happens to sessions, whichever process or program does it: `created`, `updated`,
-   * `touched`, `destroyed`, `expired`, each with the whole sid. Listens over connections of its own,
+   * `touched`, `destroyed`, `expired`, each with the whole sid and the handle. Listens over
+   * connections of its own,
    * and turns on the keyspace notifications of the server if it may.
    *
    * @throws ERR_NO_PERMISSION with the setting that an administrator has to make, ERR_INVALID_OPTION
@@ -273,6 +310,24 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
    */
   sessions(): AsyncGenerator<SessionEntry, void, undefined> {
     return this.#listing.entries();
+  }
+
+  /**
+   * A listing by pages: one bounded step through all sessions, which can be continued later and in
+   * another process. A page may hold a few more than `limit`, fewer, or none before the last one. A
+   * session may come twice, also because Redis was started anew or its replica took over; then that
+   * server is listed from its beginning. While a cluster moves slots, a session may be left out.
+   *
+   * @param options - `cursor` of the page before, none for the first; `limit`: 1 to 1000, default 100
+   * @throws ERR_INVALID_OPTION for a cursor that no page gave
+   */
+  page(options?: PageOptions): Promise<SessionPage>;
+  page(callback: Callback<SessionPage>): void;
+  page(options: PageOptions, callback: Callback<SessionPage>): void;
+  page(options: PageOptions | Callback<SessionPage> = {}, callback?: Callback<SessionPage>) {
+    return typeof options === "function"
+      ? answer(this.#page({}), options)
+      : answer(this.#page(options), callback);
   }
 
   /**
@@ -349,7 +404,27 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     return removed;
   }
 
-  async #sessionsOf(userId: string): Promise<SessionEntry[]> {
+  async #page(options: PageOptions): Promise<SessionPage> {
+    assertOptions("page()", options, ["cursor", "limit"]);
+    const { cursor, limit } = options;
+    const from = cursor ?? null;
+    if (from !== null && typeof from !== "string") throw invalid("cursor", "a string", from);
+    return this.#listing.page(from, whole("limit", limit ?? 100, 1000));
+  }
+
+  async #ping(): Promise<number> {
+    const asked = performance.now();
+    await this.#port.ping();
+    return performance.now() - asked;
+  }
+
+  async #destroyOf(userId: string, handle: string): Promise<number> {
+    assertUser(userId);
+    if (typeof handle !== "string") throw invalid("handle", "what handleOf() gives", handle);
+    return indexed(this.#index).removeOne(userId, handle);
+  }
+
+  async #sessionsOf(userId: string): Promise<UserSessionEntry[]> {
     assertUser(userId);
     return indexed(this.#index).list(userId);
   }
@@ -363,8 +438,11 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       throw new StoreError("ERR_INVALID_OPTION", message);
     }
     const { publishers, keyPrefix } = publishing;
-    const events = new SessionEvents(publishers, keyPrefix + this.prefix, () =>
-      this.#watches.delete(events),
+    const events = new SessionEvents(
+      publishers,
+      keyPrefix + this.prefix,
+      (sid) => handleOf(this.prefix, sid),
+      () => this.#watches.delete(events),
     );
     this.#watches.add(events);
     await events.open();
@@ -426,6 +504,17 @@ function sparedBy(options: DestroyAllOptions): Set<string> {
 function closed(): StoreError {
   const message = "the store was closed; watch() would open a connection that nobody closes";
   return new StoreError("ERR_CLOSED", message);
+}
+
+/** Options of `page`. */
+export interface PageOptions {
+  /** Of the page before; `null` or none for the first one. */
+  readonly cursor?: string | null | undefined;
+  /**
+   * About how many sessions, from 1 to 1000.
+   * @default 100
+   */
+  readonly limit?: number | undefined;
 }
 
 function indexed(index: UserIndex | undefined): UserIndex {

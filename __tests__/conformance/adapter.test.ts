@@ -65,6 +65,17 @@ class OwnPort implements Port {
     } while (cursor !== "0");
   }
 
+  async page(prefix: string, count: number, cursor: string | null, type: KeyType = "string") {
+    const match = `${prefix.replace(/[\\*?[\]]/g, "\\$&")}*`;
+    const command = ["SCAN", cursor ?? "0", "MATCH", match, "COUNT", String(count), "TYPE", type];
+    const [next, keys] = await this.#ask<[string, string[]]>(command);
+    return { keys, cursor: next === "0" ? null : next };
+  }
+
+  async ping() {
+    await this.#ask(["PING"]);
+  }
+
   getMany(keys: string[]) {
     return this.#ask<(Value | null)[]>(["MGET", ...keys], this.#options.binary);
   }

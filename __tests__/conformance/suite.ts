@@ -1,7 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { gunzipSync, gzipSync } from "node:zlib";
 import type { SessionData } from "express-session";
-import { type RedisClient, RedisStore, type RedisStoreOptions } from "../../lib/index.js";
+import {
+  type RedisClient,
+  RedisStore,
+  type RedisStoreOptions,
+  type SessionPage,
+} from "../../lib/index.js";
 import { sessionOf, until } from "../support/store.js";
 
 /** A client whose adapter is tested, and a way to look behind its back. */
@@ -258,6 +263,12 @@ export function conformance(name: string, open: () => Promise<Subject>): void {
       }
     });
 
+    test("Redis is asked how long it takes to answer", async () => {
+      const ms = await newStore().ping();
+      expect(ms).toBeGreaterThan(0);
+      expect(ms).toBeLessThan(2000);
+    });
+
     test("sessions may be bytes that are no text", async () => {
       const store = newStore({ serializer: BINARY });
       await store.set("sid", sessionOf({ a: 1 }));
@@ -291,6 +302,28 @@ export function conformance(name: string, open: () => Promise<Subject>): void {
         expect([...seen].sort()).toEqual(sids);
         expect(await store.clear()).toBe(2_500);
         expect(await store.length()).toBe(0);
+      });
+
+      test("are listed by pages, each of them in some process, whatever their slots", async () => {
+        const store = newStore();
+        const sids = (await saveMany(store, 600)).sort();
+        const seen = new Set<string>();
+        let cursor: string | null = null;
+        let pages = 0;
+        do {
+          const page: SessionPage = await sibling(store).page({ cursor, limit: 50 });
+          pages++;
+          expect(page.entries.length).toBeLessThan(200);
+          for (const { sid, handle, session, expires } of page.entries) {
+            seen.add(sid);
+            expect((session as Data).index).toBe(Number(sid.slice(4)));
+            expect(handle).toBe(store.handleOf(sid));
+            expect((expires as Date).getTime()).toBeGreaterThan(Date.now());
+          }
+          cursor = page.cursor;
+        } while (cursor !== null);
+        expect([...seen].sort()).toEqual(sids);
+        expect(pages).toBeGreaterThan(5);
       });
 
       test("are none where there are none", async () => {

@@ -29,6 +29,12 @@ beforeAll(async () => {
   raw = rawOf(client);
 });
 
+/** A store whose commands are written down. */
+function recordedStore() {
+  const recording = record(client);
+  return { ...recording, store: makeStore(recording.client) };
+}
+
 /** What a method passes to its callback. */
 function called<Result>(
   method: (callback: (error: Error | null, result?: Result) => void) => unknown,
@@ -79,6 +85,50 @@ describe("the methods", () => {
     expect(await called((cb) => store.destroy("sid", cb))).toEqual([null, 1]);
     expect(await called((cb) => store.destroy("sid", cb))).toEqual([null, 0]);
     expect(await called((cb) => store.clear(cb))).toEqual([null, 0]);
+  });
+
+  test("that list by pages, ping and end by handle take callbacks", async () => {
+    const store = makeStore(client, { userId: () => "ada" });
+    await store.set("sid", sessionOf());
+    const page = { entries: [expect.objectContaining({ sid: "sid" })], cursor: null };
+    expect(await called((cb) => store.page(cb))).toEqual([null, page]);
+    expect(await called((cb) => store.page({ limit: 1000 }, cb))).toEqual([null, page]);
+    expect(await called((cb) => store.ping(cb))).toEqual([null, expect.any(Number)]);
+    const handle = store.handleOf("sid");
+    expect(await called((cb) => store.destroyOf("ada", handle, cb))).toEqual([null, 1]);
+    expect(await called((cb) => store.destroyOf("ada", handle, cb))).toEqual([null, 0]);
+  });
+
+  test.each([
+    { cursor: 7 },
+    { cursor: "" },
+    { cursor: "0" },
+    { cursor: "1.0..x" },
+    { cursor: "1.18446744073709551616.." },
+    { cursor: "1.-1.." },
+    { cursor: "1.0..\n" },
+    { limit: 0 },
+    { limit: 1001 },
+    { limit: "10" },
+    { from: 1 },
+    null,
+  ])("page(%j) is refused before Redis is asked", async (options) => {
+    const { store, names } = recordedStore();
+    const error = await refusal(store.page(options as never));
+    expect(error.code).toBe("ERR_INVALID_OPTION");
+    expect(names()).toEqual([]);
+  });
+
+  test("a listing by pages begins a server again that was started anew in between", async () => {
+    const { store, names, commands } = recordedStore();
+    await Promise.all(Array.from({ length: 50 }, (_, n) => store.set(`s${n}`, sessionOf())));
+    const { cursor } = await store.page({ limit: 10 });
+    names();
+    const again = String(cursor).replace(/^(1\.\d+\.)[^.]*/, "$1otherrun");
+    expect((await store.page({ cursor: again, limit: 10 })).entries.length).toBeGreaterThan(0);
+    const scans = commands.filter(([name]) => name === "SCAN").map(([, at]) => at);
+    expect(scans.at(-1)).toBe("0");
+    expect(scans).toHaveLength(3);
   });
 
   test("tell errors to callbacks", async () => {

@@ -84,6 +84,35 @@ export function userIndexSuite(name: string, open: () => Promise<Place>): void {
       expect(await sidsOf(store, "nobody")).toEqual([]);
     });
 
+    test("a row tells when its session was last active, and its handle", async () => {
+      const store = make({ touchAfter: 0 });
+      const before = Date.now();
+      await login(store, "ada", "s1");
+      const [first] = await store.sessionsOf("ada");
+      expect(Math.abs((first?.lastActive.getTime() ?? 0) - before)).toBeLessThan(5000);
+      expect(first?.handle).toBe(store.handleOf("s1"));
+      await tick();
+      await store.touch("s1", first?.session as never);
+      const [later] = await store.sessionsOf("ada");
+      expect(later?.lastActive.getTime()).toBeGreaterThan(first?.lastActive.getTime() ?? 0);
+    });
+
+    test("one session of a user is ended by its handle, and never one of another user", async () => {
+      const store = make();
+      for (const sid of ["a", "b"]) await login(store, "ada", sid);
+      await login(store, "bob", "c");
+      expect(await store.destroyOf("ada", store.handleOf("c"))).toBe(0);
+      expect(await store.destroyOf("ada", "a")).toBe(0);
+      expect(await store.destroyOf("ada", store.handleOf("a"))).toBe(1);
+      expect(await store.destroyOf("ada", store.handleOf("a"))).toBe(0);
+      expect(await store.destroyOf("nobody", store.handleOf("b"))).toBe(0);
+      expect((await store.ids()).sort()).toEqual(["b", "c"]);
+      // What the index of ada still lists is not hers any more.
+      await raw("b", "SET", JSON.stringify(sessionOf({ user: "bob" })));
+      expect(await store.destroyOf("ada", store.handleOf("b"))).toBe(0);
+      expect(await exists("b")).toBe(true);
+    });
+
     test("any text names a user", async () => {
       const store = make();
       const users = [

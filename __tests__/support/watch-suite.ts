@@ -58,6 +58,16 @@ export function watchSuite(name: string, open: () => Promise<Place>): void {
       expect(await of("a")).toEqual(["created a", "touched a", "updated a", "destroyed a"]);
     });
 
+    test("an event names its session by the handle too", async () => {
+      const handles: string[] = [];
+      const note = (_sid: string, handle: string) => handles.push(handle);
+      events.on("created", note);
+      await store.set("h", sessionOf());
+      await of("h");
+      events.off("created", note);
+      expect(handles).toEqual([store.handleOf("h")]);
+    });
+
     test("it does not matter which program changes a session", async () => {
       await raw("b:ü", "SET", "{}", "EX", "100");
       await raw("b:ü", "SETEX", "100", "{}");

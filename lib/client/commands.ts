@@ -3,10 +3,11 @@ import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import { isNoScript, isRedirect, StoreError, withoutConnection } from "../base/index.js";
 import { patternOf, type Value } from "../session/index.js";
+import { type Bookmark, bookmarkOf, bookmarkText, nameOf, START } from "./bookmark.js";
 import { Deadline } from "./deadline.js";
 import { Health } from "./health.js";
 import { type Layout, layoutOf } from "./layout.js";
-import type { KeyType, Port, TimeToLive } from "./port.js";
+import type { KeyPage, KeyType, Port, TimeToLive } from "./port.js";
 import { Probe } from "./probe.js";
 import { type Page, scanAll } from "./scan.js";
 import { READ_ON_PRIMARY, type Script } from "./script.js";
@@ -99,13 +100,13 @@ export class Commands implements Port {
   }
 
   async *scan(prefix: string, count: number, type: KeyType = "string"): AsyncGenerator<string[]> {
-    const { keyPrefix, primaries } = this.#transport;
+    const { keyPrefix } = this.#transport;
     const options = ["MATCH", patternOf(keyPrefix + prefix), "COUNT", String(count)];
     options.push("TYPE", type);
     this.#switches.watch();
     try {
       const batches = scanAll({
-        primaries: primaries === undefined ? async () => [ONLY] : () => this.#bound(primaries()),
+        primaries: () => this.#primaries(),
         layout: (primary) => this.#layout(primary),
         page: (primary, cursor) => this.#page(primary, ["SCAN", cursor, ...options]),
         switches: () => this.#switches.count,
@@ -118,6 +119,41 @@ export class Commands implements Port {
     } finally {
       this.#switches.unwatch();
     }
+  }
+
+  async page(
+    prefix: string,
+    count: number,
+    cursor: string | null,
+    type: KeyType = "string",
+  ): Promise<KeyPage> {
+    const from = cursor === null ? START : bookmarkOf(cursor);
+    const { keyPrefix } = this.#transport;
+    const options = ["MATCH", patternOf(keyPrefix + prefix), "COUNT", String(count), "TYPE", type];
+    const primaries = await this.#primaries();
+    const left = primaries
+      .map((primary) => ({ primary, name: nameOf(primary.address) }))
+      .filter(({ name }) => !from.done.includes(name))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+    const same = left.find(({ name }) => name === from.at);
+    const here = same ?? left[0];
+    if (here === undefined) return { keys: [], cursor: null };
+    const ask = (at: string) => this.#page(here.primary, ["SCAN", at, ...options]);
+    const at = same === undefined ? "0" : from.cursor;
+    let [page, run] = await Promise.all([ask(at), this.#runOf(here.primary)]);
+    // Another server, or the same one started anew, numbers its keys in another way.
+    if (at !== "0" && run !== from.run) page = await ask("0");
+    const [next, found] = page;
+    const keys = found.map((key) => key.slice(keyPrefix.length));
+    const isDone = next === "0";
+    const after: Bookmark = isDone
+      ? { ...START, done: [...from.done, here.name] }
+      : { cursor: next, run, at: here.name, done: from.done };
+    return { keys, cursor: isDone && left.length === 1 ? null : bookmarkText(after) };
+  }
+
+  async ping(): Promise<void> {
+    await this.#everywhere(["PING"]);
   }
 
   async getMany(keys: string[]): Promise<(Value | null)[]> {
@@ -205,12 +241,42 @@ export class Commands implements Port {
   }
 
   async #page(primary: Primary, command: string[]): Promise<Page> {
-    const { readsReplicas } = this.#transport;
-    let page: Page;
-    if (primary !== ONLY) page = await this.#bound(primary.send(command) as Promise<Page>, "SCAN");
-    else if (readsReplicas) page = await this.#run(READ_ON_PRIMARY, [], command, false);
-    else page = await this.#send(command);
+    const page = await this.#on<Page>(primary, command);
     return [String(page[0]), page[1]];
+  }
+
+  /** Names the run of a server: no other one, and no later one, understands its cursors. */
+  async #runOf(primary: Primary): Promise<string> {
+    try {
+      const info = String(await this.#on(primary, ["INFO", "server"]));
+      return nameOf(/^run_id:(\w+)/m.exec(info)?.[1] ?? "");
+    } catch (error) {
+      // A user who may not ask can list all the same, if the server stays.
+      if ((error as StoreError).code === "ERR_NO_PERMISSION") return "";
+      throw error;
+    }
+  }
+
+  /** The servers that hold keys. */
+  async #primaries(): Promise<Primary[]> {
+    const { primaries } = this.#transport;
+    return primaries === undefined ? [ONLY] : this.#bound(primaries());
+  }
+
+  /** What every server that holds keys answers to a command that names none. */
+  async #everywhere<Reply>(command: string[]): Promise<Reply[]> {
+    const primaries = await this.#primaries();
+    return Promise.all(primaries.map((primary) => this.#on<Reply>(primary, command)));
+  }
+
+  /** Sends a command that names no key to a server. */
+  #on<Reply>(primary: Primary, command: string[]): Promise<Reply> {
+    if (primary !== ONLY) {
+      return this.#bound(primary.send(command) as Promise<Reply>, command[0]);
+    }
+    return this.#transport.readsReplicas
+      ? this.#run(READ_ON_PRIMARY, [], command, false)
+      : this.#send(command, false, "");
   }
 
   #send<Reply>(

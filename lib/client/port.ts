@@ -8,6 +8,13 @@ export type KeyType = "string" | "zset";
 /** How long a key is to live: in ms, `null` for ever, `"keep"` as long as it has left. */
 export type TimeToLive = number | null | "keep";
 
+/** A page of a listing that goes on later. */
+export interface KeyPage {
+  readonly keys: string[];
+  /** Where the next page begins; `null`: there is none. */
+  readonly cursor: string | null;
+}
+
 /** What an adapter has to know of the store that it works for. */
 export interface PortOptions {
   /** Whether values are read as Buffers; they may be written as either. */
@@ -79,6 +86,18 @@ export interface Port {
    * least once, also where slots move; it may come twice.
    */
   scan(prefix: string, count: number, type?: KeyType): AsyncIterable<string[]>;
+  /**
+   * One step of such a scan, which goes on later, perhaps in another process: about `count` keys,
+   * perhaps none.
+   *
+   * @param cursor - of the page before; `null` for the first one. Where it means nothing to the
+   *   server, which is another one or was started anew, that server is listed from its beginning:
+   *   keys come twice rather than not at all.
+   * @throws ERR_INVALID_OPTION for a cursor that is none
+   */
+  page(prefix: string, count: number, cursor: string | null, type?: KeyType): Promise<KeyPage>;
+  /** Resolves when the server has answered, or in a cluster every primary. */
+  ping(): Promise<void>;
   /** The values of many keys, in their order; `null` where there is none, or none of type string. */
   getMany(keys: string[]): Promise<(Value | null)[]>;
   /** What many keys have left to live, in their order, in ms; `Infinity`: no expiry, `null`: no such key. */

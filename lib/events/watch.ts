@@ -12,15 +12,15 @@ const LOOK = 1000;
 /** The events of {@link SessionEvents}, each with its arguments. */
 export interface SessionEventMap {
   /** A session was stored that was not there. Needs Redis 7; otherwise it is `updated`. */
-  created: [sid: string];
+  created: [sid: string, handle: string];
   /** A session was written. */
-  updated: [sid: string];
+  updated: [sid: string, handle: string];
   /** The expiry of a session was renewed, and nothing else. */
-  touched: [sid: string];
+  touched: [sid: string, handle: string];
   /** A session was removed: logged out, deleted, evicted. */
-  destroyed: [sid: string];
+  destroyed: [sid: string, handle: string];
   /** A session has expired, and Redis has noticed it. */
-  expired: [sid: string];
+  expired: [sid: string, handle: string];
   /** A lost connection is back. Nothing is known of what happened in between. */
   gap: [];
   /** A lost connection does not come back; it is tried again. Emitted only if there is a listener. */
@@ -44,6 +44,7 @@ export class SessionEvents extends EventEmitter<SessionEventMap> {
   readonly #publishers: () => Promise<Publisher[]>;
   /** What a session's key starts with, a key prefix of the client included. */
   readonly #prefix: string;
+  readonly #handleOf: (sid: string) => string;
   readonly #posts = new Map<string, Post>();
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -53,11 +54,13 @@ export class SessionEvents extends EventEmitter<SessionEventMap> {
   constructor(
     publishers: () => Promise<Publisher[]>,
     prefix: string,
+    handleOf: (sid: string) => string,
     onClose: (events: SessionEvents) => void,
   ) {
     super();
     this.#publishers = publishers;
     this.#prefix = prefix;
+    this.#handleOf = handleOf;
     this.#onClose = onClose;
   }
 
@@ -185,7 +188,7 @@ export class SessionEvents extends EventEmitter<SessionEventMap> {
     process.nextTick(() => {
       if (this.#isClosed) return;
       if (event === "gap") this.emit("gap");
-      else this.emit(event, sid as string);
+      else this.emit(event, sid as string, this.#handleOf(sid as string));
     });
   }
 }

@@ -3,6 +3,7 @@ import { performance } from "node:perf_hooks";
 import { LRUCache } from "lru-cache";
 import { StoreError } from "../base/index.js";
 import {
+  type KeyPage,
   type KeyType,
   type Port,
   type Script,
@@ -109,6 +110,14 @@ export class CachingPort implements Port {
 
   scan(prefix: string, count: number, type?: KeyType): AsyncIterable<string[]> {
     return this.#port.scan(prefix, count, type);
+  }
+
+  page(prefix: string, count: number, cursor: string | null, type?: KeyType): Promise<KeyPage> {
+    return this.#port.page(prefix, count, cursor, type);
+  }
+
+  ping(): Promise<void> {
+    return this.#port.ping();
   }
 
   getMany(keys: string[]): Promise<(Value | null)[]> {

@@ -3,6 +3,7 @@ import type { SessionData } from "express-session";
 import type { Port } from "../client/index.js";
 import type { Settings } from "../options.js";
 import {
+  entryOf,
   hasDeadline,
   isOver,
   isThenable,
@@ -15,7 +16,19 @@ import {
 /** A session as `all()` lists it. */
 export type ListedSession = SessionData & { id: string };
 
-type Row = Pick<SessionEntry, "sid" | "session">;
+/** What one call of `page()` lists. */
+export interface SessionPage {
+  readonly entries: SessionEntry[];
+  /** Where the next page begins; `null`: there is none. */
+  readonly cursor: string | null;
+}
+
+/** A session that was read. */
+interface Row {
+  readonly sid: string;
+  readonly value: Value;
+  readonly record: SessionRecord;
+}
 
 interface Values {
   readonly keys: string[];
@@ -59,7 +72,7 @@ export class Listing {
     for await (const { keys, values } of this.#values(this.#unseen())) {
       for (const row of await this.#parse(keys, values)) {
         if (row === null) continue;
-        const session = row.session as ListedSession;
+        const session = row.record.session as unknown as ListedSession;
         if (!Object.hasOwn(session, "id")) session.id = row.sid;
         listed.push(session);
       }
@@ -68,19 +81,15 @@ export class Listing {
   }
 
   async *entries(): AsyncGenerator<SessionEntry, void, undefined> {
-    for await (const { keys, values } of this.#values(this.#batches())) {
-      const [rows, left] = await Promise.all([
-        this.#parse(keys, values),
-        this.#port.remaining(keys),
-      ]);
-      const now = Date.now();
-      for (const [index, row] of rows.entries()) {
-        const ms = left[index] ?? null;
-        // It may have expired between the two questions.
-        if (row === null || ms === null) continue;
-        yield { ...row, expires: ms === Number.POSITIVE_INFINITY ? null : new Date(now + ms) };
-      }
-    }
+    for await (const values of this.#values(this.#batches())) yield* await this.#entriesOf(values);
+  }
+
+  /** One step of the way through all sessions. */
+  async page(from: string | null, limit: number): Promise<SessionPage> {
+    const { keys, cursor } = await this.#port.page(this.#settings.prefix, limit, from);
+    const unique = [...new Set(keys)];
+    const values = await this.#port.getMany(unique);
+    return { entries: await this.#entriesOf({ keys: unique, values }), cursor };
   }
 
   /** Removes all sessions; how many there were. */
@@ -117,6 +126,20 @@ export class Listing {
     if (ahead !== undefined) yield await ahead;
   }
 
+  async #entriesOf({ keys, values }: Values): Promise<SessionEntry[]> {
+    const [rows, lefts] = await Promise.all([
+      this.#parse(keys, values),
+      this.#port.remaining(keys),
+    ]);
+    return rows.flatMap((row, index) => {
+      const left = lefts[index] ?? null;
+      // It may have expired between the two questions.
+      return row === null || left === null
+        ? []
+        : [entryOf(this.#settings.prefix, { ...row, left })];
+    });
+  }
+
   async #parse(keys: string[], values: (Value | null)[]): Promise<(Row | null)[]> {
     // All of them begin at once; only what an async serializer does is waited for.
     const begun = values.map((value, index) =>
@@ -131,19 +154,20 @@ export class Listing {
     if (value === null) return null;
     try {
       const record = this.#records.read(value, sid);
-      if (!isThenable(record)) return this.#listed(sid, record);
+      if (!isThenable(record)) return this.#listed(sid, value, record);
       return record
-        .then((read) => this.#listed(sid, read))
+        .then((read) => this.#listed(sid, value, read))
         .catch((error) => this.#corrupt(sid, error));
     } catch (error) {
       return this.#corrupt(sid, error);
     }
   }
 
-  #listed(sid: string, { session, created }: SessionRecord): Row | null {
+  #listed(sid: string, value: Value, record: SessionRecord): Row | null {
+    const { session, created } = record;
     const now = Date.now();
     if (this.#dated && isOver(this.#settings.rules, session, sid, created ?? now, now)) return null;
-    return { sid, session: session as unknown as SessionData };
+    return { sid, value, record };
   }
 
   #corrupt(sid: string, error: unknown): null {

@@ -1,10 +1,44 @@
 // A session as listings show it.
 import type { SessionData } from "express-session";
+import { handleOf } from "./handle.js";
+import type { SessionRecord } from "./record.js";
+import type { Value } from "./value.js";
 
-/** A session as `sessions()` lists it. */
+/** A session as `sessions()` and `page()` list it. */
 export interface SessionEntry {
   readonly sid: string;
+  /** Names the session where its id must not be seen: in logs, pages, maps. */
+  readonly handle: string;
   readonly session: SessionData;
   /** When Redis will drop it; `null`: never. */
   readonly expires: Date | null;
+}
+
+/** A session as `sessionsOf()` lists it. */
+export interface UserSessionEntry extends SessionEntry {
+  /** When it was last stored or renewed, by the clock of Redis. */
+  readonly lastActive: Date;
+}
+
+/** What Redis holds of a session, and what it says. */
+export interface Stored {
+  readonly sid: string;
+  /** As Redis holds it. */
+  readonly value: Value;
+  readonly record: SessionRecord;
+  /** What it has left to live, in ms; `Infinity`: no end. */
+  readonly left: number;
+}
+
+/** Makes the row of a listing; every listing does it here. */
+export function entryOf(prefix: string, { sid, record, left }: Stored): SessionEntry {
+  return {
+    sid,
+    // Most of a million are never looked at.
+    get handle() {
+      return handleOf(prefix, sid);
+    },
+    session: record.session as unknown as SessionData,
+    expires: left === Number.POSITIVE_INFINITY ? null : new Date(Date.now() + left),
+  };
 }

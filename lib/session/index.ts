@@ -1,6 +1,6 @@
 // What a session is, without Redis.
 export { type CookieSettings, sameSettings, settingsOf } from "./cookie.js";
-export type { SessionEntry } from "./entry.js";
+export { entryOf, type SessionEntry, type UserSessionEntry } from "./entry.js";
 export {
   type ExpiryRules,
   hasDeadline,

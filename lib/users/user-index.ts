@@ -1,16 +1,18 @@
 // Which sessions a user has, how many they may have, and how they end.
-import type { SessionData } from "express-session";
 import { StoreError, shown } from "../base/index.js";
 import type { Port } from "../client/index.js";
 import type { Settings, UserSettings } from "../options.js";
 import {
+  entryOf,
+  handleOf,
   hasDeadline,
   isOver,
   isWellFormed,
   type Records,
   type Renewals,
-  type SessionEntry,
+  type SessionRecord,
   type Tree,
+  type UserSessionEntry,
   type Value,
 } from "../session/index.js";
 import { ANY, COMING, Entries, type Entry, LEAVING } from "./entries.js";
@@ -23,6 +25,12 @@ export interface UserIndexContext {
   readonly settings: Settings;
   readonly records: Records;
   readonly renewals: Renewals;
+}
+
+/** A session of the user who was asked for. */
+interface Found {
+  readonly value: Value;
+  readonly record: SessionRecord;
 }
 
 /**
@@ -162,39 +170,51 @@ export class UserIndex implements Registry {
       throw error;
     }
     if (typeof value === "number") return 0;
-    const session = await this.#read(sid, value);
-    const user = session ? this.storedUserOf(session) : undefined;
+    const record = await this.#read(sid, value);
+    const user = record ? this.storedUserOf(record.session) : undefined;
     // The session is gone, which was the task. An entry that stays is dropped later.
     if (user !== undefined) await this.forget(user, sid).catch(() => {});
     return 1;
   }
 
   /** The sessions of a user, the one that was last active first. */
-  async list(user: string): Promise<SessionEntry[]> {
-    const listed: (SessionEntry & { activity: number })[] = [];
+  async list(user: string): Promise<UserSessionEntry[]> {
+    const listed: (UserSessionEntry & { activity: number })[] = [];
     const dead: Entry[] = [];
     const leaving: Entry[] = [];
+    const { prefix } = this.#settings;
     for await (const page of this.#entries.of(user)) {
       const here = page.filter(([, activity]) => activity !== LEAVING);
       leaving.push(...page.filter(([, activity]) => activity === LEAVING));
-      const keys = here.map(([sid]) => this.#settings.prefix + sid);
-      const [owned, left] = await Promise.all([this.#look(user, here), this.#port.remaining(keys)]);
-      const now = Date.now();
+      const keys = here.map(([sid]) => prefix + sid);
+      const [owned, lefts] = await Promise.all([
+        this.#look(user, here),
+        this.#port.remaining(keys),
+      ]);
       for (const [index, [sid, activity]] of here.entries()) {
-        const session = owned[index];
-        const ms = left[index] ?? null;
-        if (session === null || ms === null) {
+        const found = owned[index];
+        const left = lefts[index] ?? null;
+        if (found === null || left === null) {
           if (activity !== COMING) dead.push([sid, activity]);
-        } else if (session !== undefined) {
-          const expires = ms === Number.POSITIVE_INFINITY ? null : new Date(now + ms);
-          listed.push({ sid, session, expires, activity: scoreOf(activity) });
+        } else if (found !== undefined) {
+          const entry = entryOf(prefix, { sid, ...found, left });
+          listed.push({ ...entry, lastActive: activeAt(activity), activity: scoreOf(activity) });
         }
       }
     }
     await this.#entries.forget(user, dead);
     await this.#end(user, leaving);
     listed.sort((a, b) => b.activity - a.activity);
-    return listed.map(({ sid, session, expires }) => ({ sid, session, expires }));
+    return listed.map(({ activity: _, ...entry }) => entry);
+  }
+
+  /** Ends one session of a user; how many there were. */
+  async removeOne(user: string, handle: string): Promise<number> {
+    for await (const page of this.#entries.of(user)) {
+      const named = page.find(([sid]) => handleOf(this.#settings.prefix, sid) === handle);
+      if (named !== undefined) return this.#end(user, [named]);
+    }
+    return 0;
   }
 
   /** Removes the sessions of a user; how many there were. */
@@ -242,27 +262,29 @@ export class UserIndex implements Registry {
   }
 
   /** The sessions of entries; `null`: gone or not the user's, `undefined`: it cannot be read. */
-  async #look(user: string, entries: Entry[]): Promise<(SessionData | null | undefined)[]> {
+  async #look(user: string, entries: Entry[]): Promise<(Found | null | undefined)[]> {
     const keys = entries.map(([sid]) => this.#settings.prefix + sid);
     const values = await this.#port.getMany(keys);
     return Promise.all(
       values.map(async (value, index) => {
         if (value === null) return null;
-        const session = await this.#read((entries[index] as Entry)[0], value);
-        if (session === undefined) return undefined;
-        return session !== null && this.storedUserOf(session) === user ? session : null;
+        const record = await this.#read((entries[index] as Entry)[0], value);
+        if (record === undefined) return undefined;
+        const isOwn = record !== null && this.storedUserOf(record.session) === user;
+        return isOwn ? { value, record } : null;
       }),
     );
   }
 
   /** A stored session; `null`: it is over, `undefined`: it cannot be read. */
-  async #read(sid: string, value: Value): Promise<SessionData | null | undefined> {
+  async #read(sid: string, value: Value): Promise<SessionRecord | null | undefined> {
     try {
-      const { session, created } = await this.#records.read(value, sid);
+      const record = await this.#records.read(value, sid);
+      const { session, created } = record;
       const now = Date.now();
       if (this.#dated && isOver(this.#settings.rules, session, sid, created ?? now, now))
         return null;
-      return session as unknown as SessionData;
+      return record;
     } catch {
       return undefined;
     }
@@ -285,4 +307,9 @@ function tooMany(limit: number): StoreError {
 
 function scoreOf(activity: string): number {
   return activity === COMING ? Number.POSITIVE_INFINITY : Number(activity);
+}
+
+/** When an entry's session was last active; one that is being written is so now. */
+function activeAt(activity: string): Date {
+  return activity === COMING ? new Date() : new Date(Number(activity) / 1000);
 }
