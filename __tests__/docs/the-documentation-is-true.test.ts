@@ -133,6 +133,8 @@ declare global {
   const res: Response;
   const next: NextFunction;
   const error: Error & { code?: string };
+  const handle: string;
+  const last: string | undefined;
   const randomUUID: typeof import("node:crypto").randomUUID;
   const sleep: typeof import("node:timers/promises").setTimeout;
   function disconnect(sid: string): void;
