@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { createClient, RESP_TYPES } from "redis";
 import {
   type Adapter,
@@ -11,6 +12,17 @@ import {
 } from "../../lib/index.js";
 import { type Server, startServer } from "../support/servers.js";
 import { conformance } from "./suite.js";
+
+const source = `
+local current = redis.call("GET", KEYS[1])
+if current ~= ARGV[1] then return current or 0 end
+local life = ARGV[3] == "" and {} or ARGV[3] == "keep" and { "KEEPTTL" } or { "PX", ARGV[3] }
+redis.call("SET", KEYS[1], ARGV[2], unpack(life))
+return 1`;
+const COMPARE_AND_SET: Script = {
+  source,
+  sha: createHash("sha1").update(source).digest("hex"),
+};
 
 type Send = (command: Value[], binary: boolean) => Promise<unknown>;
 
@@ -40,6 +52,12 @@ class OwnPort implements Port {
   async expire(key: string, px: number, when?: "longer") {
     const condition = when === "longer" ? ["GT"] : [];
     return (await this.#ask(["PEXPIRE", key, String(px), ...condition])) === 1;
+  }
+
+  async replace(key: string, expected: Value, value: Value, px: TimeToLive) {
+    const args = [expected, value, String(px ?? "")];
+    const reply = await this.run(COMPARE_AND_SET, key, args);
+    return typeof reply === "number" ? reply === 1 || null : reply;
   }
 
   remove(key: string) {

@@ -1,5 +1,12 @@
 import { RedisStore, type RedisStoreOptions } from "../../lib/index.js";
-import { type AppSession, connect, freshPrefix, rawOf, type TestClient } from "./store.js";
+import {
+  type AppSession,
+  connect,
+  freshPrefix,
+  rawOf,
+  sessionOf,
+  type TestClient,
+} from "./store.js";
 
 /** The session as express-session hands it to a request, by `store.load`. */
 export function load(store: RedisStore, sid: string): Promise<AppSession> {
@@ -10,6 +17,28 @@ export function load(store: RedisStore, sid: string): Promise<AppSession> {
       else resolve(session as AppSession);
     });
   });
+}
+
+/**
+ * Saves and renews once, so that no later command is sent twice: the client of the store learns
+ * whether its server compares and sets by itself, the server learns the scripts.
+ */
+export async function warmUp(store: RedisStore): Promise<void> {
+  await store.set("warm-up", sessionOf());
+  const session = await load(store, "warm-up");
+  session.n = 1;
+  await store.set("warm-up", session);
+  await store.set("warm-up", session);
+  await store.destroy("warm-up");
+}
+
+/** Whether a server compares and sets by itself; the others do it by a script. */
+export async function compares(send: ReturnType<typeof rawOf>["send"]): Promise<boolean> {
+  const asked = send("SET", "nothing", "", "IFEQ", "", "PX", "1");
+  return asked.then(
+    () => true,
+    () => false,
+  );
 }
 
 /** One session that two requests on two servers have loaded. */

@@ -3,6 +3,7 @@ import { createClientPool } from "redis";
 import { RedisStore, type RedisStoreOptions } from "../../lib/index.js";
 import { INDEX_EVICT } from "../../lib/users/scripts.js";
 import { record } from "../support/recording.js";
+import { compares, warmUp } from "../support/requests.js";
 import {
   connect,
   freshPrefix,
@@ -25,7 +26,7 @@ type Options = Omit<Partial<RedisStoreOptions<TestClient>>, "client">;
 type Loaded = SessionData & { user?: string; n?: number };
 
 /** A store whose commands are written down, the index being on. */
-function recorded(options: Options = {}) {
+async function recorded(options: Options = {}) {
   /** How many commands had been sent when each answer came. */
   const sent: number[] = [];
   const recording = record(client, (_, reply) => {
@@ -33,6 +34,10 @@ function recorded(options: Options = {}) {
     return reply;
   });
   const store = makeStore(recording.client, { userId, ...options });
+  await warmUp(store);
+  recording.commands.length = 0;
+  recording.names();
+  sent.length = 0;
   return {
     ...recording,
     sent,
@@ -84,18 +89,19 @@ beforeAll(async () => {
 
 describe("cost", () => {
   test("sessions without a user cost nothing", async () => {
-    const { store, names, load } = recorded({ touchAfter: 0, maxSessionsPerUser: 2 });
+    const { store, names, load } = await recorded({ touchAfter: 0, maxSessionsPerUser: 2 });
     await store.set("s", sessionOf());
     const session = await load("s");
     session.n = 1;
     await store.set("s", session);
     await tick();
     await store.touch("s", session);
-    expect(names()).toEqual(["SET", "GET", "EVALSHA", "EVALSHA"]);
+    const save = (await compares(rawOf(client).send)) ? "SET" : "EVALSHA";
+    expect(names()).toEqual(["SET", "GET", save, "EVALSHA"]);
   });
 
   test("a read-only request within touchAfter costs nothing", async () => {
-    const { store, names, load } = recorded();
+    const { store, names, load } = await recorded();
     await store.set("s", sessionOf({ user: "ada" }));
     await tick();
     await store.touch("s", await load("s"));
@@ -108,7 +114,7 @@ describe("cost", () => {
   test.each(["evict-oldest", "reject"] as const)(
     "a save and a renewal cost one more command, which is sent along: %s",
     async (onLimit) => {
-      const { store, commands, sent, load } = recorded({
+      const { store, commands, sent, load } = await recorded({
         touchAfter: 0,
         maxSessionsPerUser: 2,
         onLimit,
@@ -131,10 +137,10 @@ describe("cost", () => {
   );
 
   test("a login is one command more, sent along, unless it has to be asked for", async () => {
-    const { store, names, commands } = recorded({ maxSessionsPerUser: 2 });
+    const { store, names, commands } = await recorded({ maxSessionsPerUser: 2 });
     await store.set("s", sessionOf({ user: "ada" }));
     expect(names()).toEqual(["SET", "EVALSHA"]);
-    const asking = recorded({ maxSessionsPerUser: 2, onLimit: "reject" });
+    const asking = await recorded({ maxSessionsPerUser: 2, onLimit: "reject" });
     await asking.store.set("s", sessionOf({ user: "ada" }));
     expect(asking.names()).toEqual(["EVALSHA", "SET", "EVALSHA"]);
     expect(commands).toHaveLength(2);
@@ -166,6 +172,8 @@ test("over several connections an entry comes after its session, which others lo
       },
     });
     const store = new RedisStore({ client: recorded, prefix: freshPrefix(), userId });
+    await warmUp(store);
+    waited.length = 0;
     await store.set("s", sessionOf({ user: "ada" }));
     expect(waited.splice(0)).toEqual([true, true]);
     await store.set("anonymous", sessionOf());

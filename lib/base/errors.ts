@@ -80,6 +80,12 @@ export function isNoScript(error: unknown): boolean {
   return error instanceof StoreError && replyWord(error.cause) === "NOSCRIPT";
 }
 
+/** Whether Redis refused a command that it could not make out, and so did nothing. */
+export function isSyntaxError(error: unknown): boolean {
+  if (!(error instanceof StoreError)) return false;
+  return error.cause instanceof Error && /^ERR syntax error/i.test(error.cause.message);
+}
+
 /**
  * Whether Redis sent a command on to another server of the cluster, and the client did not follow
  * that to the end. The command did not run.

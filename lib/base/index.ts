@@ -27,6 +27,7 @@ export {
   isNoScript,
   isRedirect,
   isReply,
+  isSyntaxError,
   StoreError,
   type StoreErrorCode,
   withoutConnection,

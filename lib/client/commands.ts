@@ -1,9 +1,16 @@
 // The port over any client that can send raw commands.
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
-import { isNoScript, isRedirect, StoreError, withoutConnection } from "../base/index.js";
+import {
+  isNoScript,
+  isRedirect,
+  isSyntaxError,
+  StoreError,
+  withoutConnection,
+} from "../base/index.js";
 import { patternOf, type Value } from "../session/index.js";
 import { type Bookmark, bookmarkOf, bookmarkText, nameOf, START } from "./bookmark.js";
+import { COMPARE_AND_SET, type Comparing } from "./compare.js";
 import { Deadline } from "./deadline.js";
 import { Health } from "./health.js";
 import { type Layout, layoutOf } from "./layout.js";
@@ -28,20 +35,24 @@ export class Commands implements Port {
   readonly #deadline: Deadline;
   readonly #health: Health;
   readonly #switches: Switches;
+  readonly #comparing: Comparing;
   /** What a key needs in front of it to be sent. */
   readonly #prefix: string;
 
   /**
+   * @param comparing - which of the servers compare and set by themselves
    * @param timeout - how long one round trip may take, in ms
    * @param onHealth - told when the server goes down and when it is up again
    */
   constructor(
     transport: Transport,
+    comparing: Comparing,
     binary: boolean,
     timeout: number,
     onHealth: (isDown: boolean) => void,
   ) {
     this.#transport = transport;
+    this.#comparing = comparing;
     this.#binary = binary;
     this.#timeout = timeout;
     this.#health = new Health({
@@ -85,6 +96,47 @@ export class Commands implements Port {
     if (when === "longer") command.push("GT");
     // valkey-glide makes a boolean of the reply.
     return Number(await this.#send(command)) === 1;
+  }
+
+  async replace(
+    key: string,
+    expected: Value,
+    value: Value,
+    px: TimeToLive,
+  ): Promise<true | null | Value> {
+    const whole = this.#prefix + key;
+    const server = () => this.#transport.primaryOf?.(whole) ?? "";
+    // Without PX, Valkey hands the condition on to its replicas, and an older one stops following.
+    if (typeof px === "number" && this.#comparing.asks(server)) {
+      try {
+        const reply = await this.#compareAndSet(whole, expected, value, px);
+        this.#comparing.works(server);
+        return reply;
+      } catch (error) {
+        if (!isSyntaxError(error)) throw error;
+        this.#comparing.refused(server);
+      }
+    }
+    const args = [expected, value, String(px ?? "")];
+    const reply = await this.#run<number | Value>(COMPARE_AND_SET, [whole], args, this.#binary);
+    return typeof reply === "number" ? reply === 1 || null : reply;
+  }
+
+  /** As `replace`, by the server's own comparison. */
+  async #compareAndSet(
+    key: string,
+    expected: Value,
+    value: Value,
+    px: number,
+  ): Promise<true | null | Value> {
+    const command: Command = ["SET", key, value, "IFEQ", expected, "PX", String(px)];
+    // An answer with the old value would cost more than the rare second question.
+    if ((await this.#send(command, false, key)) !== null) return true;
+    // In bytes, as the server compares: texts that differ may be read as the same.
+    const there = await this.#send<Buffer | null>([...command, "GET"], true, key);
+    if (there === null) return null;
+    if (there.equals(typeof expected === "string" ? Buffer.from(expected) : expected)) return true;
+    return this.#binary ? there : there.toString();
   }
 
   remove(key: string): Promise<number> {

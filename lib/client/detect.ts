@@ -1,6 +1,7 @@
 // The one place that recognises clients.
 import { StoreError } from "../base/index.js";
 import { Commands } from "./commands.js";
+import { comparingOf } from "./compare.js";
 import { type GlideClientLike, GlideTransport } from "./families/glide.js";
 import { type IoRedisClient, type IoRedisCluster, IoRedisTransport } from "./families/ioredis.js";
 import {
@@ -53,7 +54,9 @@ export function createPort(
   onHealth: (isDown: boolean) => void,
 ): Port {
   if (isAdapter(client)) return client.createPort({ binary, timeout, onHealth });
-  return new Commands(transportOf(client), binary, timeout, onHealth);
+  const transport = transportOf(client);
+  const comparing = comparingOf(client as RedisClient, transport);
+  return new Commands(transport, comparing, binary, timeout, onHealth);
 }
 
 /**

@@ -71,6 +71,15 @@ export interface Port {
    * @returns `false`: no such key, or not longer
    */
   expire(key: string, px: number, when?: "longer"): Promise<boolean>;
+  /**
+   * Compare-and-set: writes `key` only where it holds exactly `expected`, byte for byte. Never creates
+   * a key, and takes nothing else than `expected` for written: a key that holds `value` already is one
+   * that holds something else, and its expiry stays.
+   *
+   * @param px - as for `set`
+   * @returns `true`: written, `null`: no such key, otherwise the value that is there instead
+   */
+  replace(key: string, expected: Value, value: Value, px: TimeToLive): Promise<true | null | Value>;
   /** Deletes `key`; how many were there: 1 or 0. */
   remove(key: string): Promise<number>;
   /**

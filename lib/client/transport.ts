@@ -43,6 +43,8 @@ export interface Transport {
   readonly inFlight: number;
   /** Only in a cluster: the primaries as the client knows them now, each of which has to be scanned. */
   readonly primaries?: () => Promise<Primary[]>;
+  /** Only in a cluster: the address of the primary that holds a key as it is sent, where the client tells. */
+  readonly primaryOf?: (key: string) => string | undefined;
   /** Instead of the primaries, whom to ask for a sign of life, where one dead primary hides the others. */
   readonly signs?: readonly Primary[];
   /**

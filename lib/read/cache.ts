@@ -96,6 +96,15 @@ export class CachingPort implements Port {
     return this.#writing([key], this.#port.expire(key, px, when));
   }
 
+  replace(
+    key: string,
+    expected: Value,
+    value: Value,
+    px: TimeToLive,
+  ): Promise<true | null | Value> {
+    return this.#writing([key], this.#port.replace(key, expected, value, px));
+  }
+
   remove(key: string): Promise<number> {
     return this.#writing([key], this.#port.remove(key));
   }

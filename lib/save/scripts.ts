@@ -1,4 +1,4 @@
-// The scripts that write a session only where it is what the writer believes it to be.
+// The scripts that renew or remove a session only where it is what the writer believes it to be.
 import { script } from "../client/index.js";
 
 /*
@@ -8,24 +8,6 @@ import { script } from "../client/index.js";
  *   string  what the key holds instead of ARGV[1]; nothing was written
  * They never create a key and never take away the expiry of one that keeps living.
  */
-
-/**
- * Writes a session only where it still is what the writer believes it to be. Where it is already what
- * is to be written, its expiry is: a client repeats a command after a reconnect, and another writer
- * may have done the same some time ago.
- *
- * KEYS[1] the session's key
- * ARGV[1] the text that the key should hold
- * ARGV[2] the text to write
- * ARGV[3] its time to live in ms, or "" for none
- */
-export const COMPARE_AND_SET = script(`
-local current = redis.call('GET', KEYS[1])
-if not current then return 0 end
-if current ~= ARGV[1] and current ~= ARGV[2] then return current end
-if ARGV[3] == '' then redis.call('SET', KEYS[1], ARGV[2])
-else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
-return 1`);
 
 /**
  * Renews a session's expiry only where the session still is the one that the expiry was computed

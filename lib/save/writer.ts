@@ -17,7 +17,7 @@ import {
 } from "../session/index.js";
 import type { Membership, UserIndex } from "../users/index.js";
 import type { Conflicts } from "./conflict.js";
-import { COMPARE_AND_REMOVE, COMPARE_AND_RENEW, COMPARE_AND_SET } from "./scripts.js";
+import { COMPARE_AND_REMOVE, COMPARE_AND_RENEW } from "./scripts.js";
 import type { Turn } from "./turns.js";
 
 /**
@@ -212,13 +212,27 @@ export class Writer {
     const key = settings.prefix + sid;
     if (isOver) return port.run(COMPARE_AND_REMOVE, key, [there]);
     const px = this.#px(life);
-    const ms = String(px ?? "");
     const written =
       value === undefined
-        ? port.run(COMPARE_AND_RENEW, key, [there, ms])
-        : port.run(COMPARE_AND_SET, key, [there, value, ms]);
+        ? port.run(COMPARE_AND_RENEW, key, [there, String(px ?? "")])
+        : this.#replace(key, there, value, px);
     entry?.sent(px && life.relaxed);
     return written;
+  }
+
+  /** A client repeats a command after a reconnect: what is written already needs its expiry alone. */
+  async #replace(
+    key: string,
+    there: Value,
+    value: Value,
+    px: number | null,
+  ): Promise<number | Value> {
+    const { port } = this.#context;
+    const reply = await port.replace(key, there, value, px);
+    if (reply === true || reply === null) return Number(reply);
+    return sameValue(reply, value)
+      ? port.run(COMPARE_AND_RENEW, key, [value, String(px ?? "")])
+      : reply;
   }
 
   /** When a session ends that is renewed as it is stored. */

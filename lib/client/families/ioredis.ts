@@ -1,5 +1,6 @@
 // The transport over ioredis and iovalkey.
 import { Complaints } from "../complaints.js";
+import { slotOf } from "../slot.js";
 import { type Command, Gate, type Primary, type Transport } from "../transport.js";
 
 /** What the store uses of a client of ioredis 5 or 6 or of iovalkey: `new Redis()`. */
@@ -10,6 +11,11 @@ export interface IoRedisClient extends IoRedisLike {
 /** What the store uses of a cluster of ioredis 5 or 6 or of iovalkey: `new Redis.Cluster()`. */
 export interface IoRedisCluster extends IoRedisLike {
   nodes(role?: "all" | "master" | "slave"): IoRedisLike[];
+}
+
+/** What the client knows of a cluster: the addresses that serve a slot, the primary first. */
+interface Topology {
+  readonly slots?: readonly (readonly string[] | undefined)[];
 }
 
 interface IoRedisLike {
@@ -47,6 +53,7 @@ export class IoRedisTransport implements Transport {
   readonly isOrdered: boolean;
   readonly inFlight = 1000;
   readonly primaries?: () => Promise<Primary[]>;
+  readonly primaryOf?: (key: string) => string | undefined;
   readonly onSwitch?: (listener: () => void) => () => void;
   readonly complaints: Complaints;
   readonly #client: IoRedisLike;
@@ -64,6 +71,7 @@ export class IoRedisTransport implements Transport {
     this.isOrdered = !("nodes" in client);
     if ("nodes" in client) {
       this.primaries = async () => client.nodes("master").map((node) => this.#primary(node));
+      this.primaryOf = (key) => (client as Topology).slots?.[slotOf(this.keyPrefix + key)]?.[0];
     } else {
       this.onSwitch = (listener) => {
         client.on("ready", listener);

@@ -23,9 +23,13 @@ interface NodeRedisNode {
   readonly client?: unknown;
 }
 
-/** What only version 4 needs. */
-interface Version4 extends NodeRedisCluster {
+/** What the client knows of its servers. */
+interface Topology extends NodeRedisCluster {
   readonly slots: readonly ({ readonly master: NodeRedisNode } | undefined)[];
+}
+
+/** What only version 4 needs. */
+interface Version4 extends Topology {
   readonly nodeByAddress: ReadonlyMap<string, NodeRedisNode>;
 }
 
@@ -68,6 +72,9 @@ export class NodeRedisClusterTransport extends NodeRedisTransport {
       connection: () => this.#clientOf(master),
     }));
   };
+
+  readonly primaryOf = (key: string): string | undefined =>
+    (this.#cluster as Topology).slots[slotOf(key)]?.master.address;
 
   protected dispatch(command: Command, key: string, options: object): Promise<unknown> {
     this.#lastKey = key;
