@@ -271,6 +271,18 @@ test("every link of a page leads to a file, and to a place that is there", () =>
   expect(broken).toEqual([]);
 });
 
+test("every npm script that a page names is there", () => {
+  const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    scripts: Record<string, string>;
+  };
+  const strangers = [...pages].flatMap(([name, text]) =>
+    [...text.matchAll(/\bnpm run (?:-\S+ )*([\w:]+)/g)]
+      .filter(([, script = ""]) => !(script in scripts))
+      .map(([command]) => `${name}: ${command}`),
+  );
+  expect(strangers).toEqual([]);
+});
+
 test("every page of docs/ is linked from docs/README.md", () => {
   const linked = new Set(
     [...page("docs/README.md").matchAll(/\]\(([^)\s#]+)\)/g)].map(([, to]) => to),
