@@ -1,5 +1,6 @@
 import express from "express";
 import session from "express-session";
+import { secret } from "./secret.js";
 
 /**
  * The part that is the same in every example: an app that counts the visits of a browser.
@@ -11,13 +12,16 @@ export function serve(store) {
   app.use(
     session({
       store,
-      secret: process.env.SESSION_SECRET ?? "keyboard cat",
+      secret,
       resave: false,
       saveUninitialized: false,
+      // "auto": Secure where the browser comes by https.
+      cookie: { secure: "auto", sameSite: "lax", maxAge: 30 * 60 * 1000 },
     }),
   );
   app.get("/", (req, res) => {
     const visitor = /** @type {{ visits?: number }} */ (/** @type {unknown} */ (req.session));
+    // Two requests at the same time count as one: what has to be exact belongs in Redis (INCR).
     visitor.visits = (visitor.visits ?? 0) + 1;
     res.send(`Visits: ${visitor.visits}\n`);
   });

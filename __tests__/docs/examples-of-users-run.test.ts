@@ -6,7 +6,7 @@ import request from "supertest";
 import { WebSocket } from "ws";
 import { type Build, build } from "../support/build.js";
 import { type Server, startServer } from "../support/servers.js";
-import { until } from "../support/store.js";
+import { connect, makeStore, until } from "../support/store.js";
 
 let built: Build;
 let server: Server;
@@ -28,7 +28,12 @@ afterEach(() => {
 
 /** Starts an example; the lines that it prints, once it has printed the first. */
 async function start(example: string): Promise<string[]> {
-  const env = { ...process.env, REDIS_URL: server.url, PORT: "0" };
+  const env = {
+    ...process.env,
+    REDIS_URL: server.url,
+    PORT: "0",
+    SESSION_SECRET: "0123456789abcdef0123456789abcdef",
+  };
   const child = spawn(process.execPath, [join(built.dir, "examples/users", example)], {
     env,
     stdio: ["ignore", "pipe", "inherit"],
@@ -56,7 +61,9 @@ test("token-login: a token is good until the logout, or the next login", async (
 
   expect((await login("wrong")).status).toBe(401);
   expect((await request(at).get("/protected")).status).toBe(401);
-  const { token } = (await login("lovelace")).body as { token: string };
+  const answer = await login("lovelace");
+  expect(answer.headers["cache-control"]).toBe("no-store");
+  const { token } = answer.body as { token: string };
   expect((await get(token)).body).toEqual({ user: "ada" });
   expect((await get(`${token}x`)).status).toBe(401);
 
@@ -82,7 +89,10 @@ test("your-devices: each session of the user has a button that ends it", async (
   expect(shown).toContain("Devices of ada");
   expect(shown.match(/<td>(?:laptop|phone|&#60;tablet&#62;)<\/td>/g)).toHaveLength(3);
   expect(shown).not.toContain("<td>other");
-  const [, button] = /<td>phone<\/td>.*?value="(\w+)"/.exec(shown) ?? [];
+  const [, button] = /<td>phone<\/td>.*?value="([\w-]+)"/.exec(shown) ?? [];
+  // No page shows a session id.
+  const keys = (await server.command("KEYS", "sess:*")) as string[];
+  for (const key of keys) expect(shown).not.toContain(key.slice("sess:".length));
   // Only the user can press it.
   await other?.post("/revoke").type("form").send({ device: button });
   expect(await page(phone)).toContain("Devices of ada");
@@ -99,8 +109,11 @@ test("your-devices: each session of the user has a button that ends it", async (
 
 test("websocket-chat: it ends when the session is revoked", async () => {
   const at = await address("websocket-chat.js");
-  const login = async (user: string) =>
-    ((await request(at).post(`/login/${user}`)).body as { token: string }).token;
+  const login = async (user: string) => {
+    const { body, headers } = await request(at).post(`/login/${user}`);
+    expect(headers["cache-control"]).toBe("no-store");
+    return (body as { token: string }).token;
+  };
   const open = async (headers: Record<string, string>) => {
     const socket = new WebSocket(at.replace("http", "ws"), { headers });
     const log: string[] = [];
@@ -123,7 +136,15 @@ test("websocket-chat: it ends when the session is revoked", async () => {
     ["open", "bob: hello"],
     ["open", "bob: hello"],
   ]);
-  for (const headers of [{}, bearer("x.y"), { Cookie: cookie, Origin: "http://evil.example" }]) {
+  for (const headers of [
+    {},
+    bearer("x.y"),
+    // From a page of somebody else, and from no page at all: a cookie opens nothing.
+    { Cookie: cookie, Origin: "http://evil.example" },
+    { Cookie: cookie, Origin: "null" },
+    { Cookie: cookie },
+    { ...bearer(bob), Origin: "http://evil.example" },
+  ]) {
     expect((await open(headers)).log[0]).toContain("401");
   }
 
@@ -152,9 +173,11 @@ test("monitor: every event is printed", async () => {
   await server.command("SET", key, "{}", "PX", "1");
   await until(async () => (await server.command("GET", key)) === null);
   await until(() => lines.length === 7);
+  // Not the session id, nor any part of it.
+  const handle = makeStore(await connect(), { prefix: "sess:" }).handleOf("0123456789abcdef");
   expect(lines.slice(1)).toEqual(
     ["created", "updated", "touched", "destroyed", "created", "expired"].map(
-      (event) => `${event} 012345…`,
+      (event) => `${event} ${handle}`,
     ),
   );
 });

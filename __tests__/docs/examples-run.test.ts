@@ -18,7 +18,7 @@ import { startTls, type TlsServer } from "../support/tls.js";
 
 const folder = resolve(__dirname, "../../examples");
 // copy-sessions.js is no app and has a test of its own.
-const shared = ["app.js", "addresses.js", "copy-sessions.js"];
+const shared = ["app.js", "addresses.js", "copy-sessions.js", "secret.js"];
 const examples = readdirSync(folder).filter(
   (name) => name.endsWith(".js") && !shared.includes(name),
 );
@@ -70,7 +70,12 @@ function environment(example: string): Record<string, string> {
 }
 
 test.each(examples)("%s counts the visits of a browser", async (example) => {
-  const env = { ...process.env, ...environment(example), PORT: "0" };
+  const env = {
+    ...process.env,
+    ...environment(example),
+    PORT: "0",
+    SESSION_SECRET: "0123456789abcdef0123456789abcdef",
+  };
   const child = spawn(process.execPath, [join(built.dir, "examples", example)], {
     env,
     stdio: ["ignore", "pipe", "inherit"],
@@ -85,10 +90,29 @@ test.each(examples)("%s counts the visits of a browser", async (example) => {
     const url = line.replace("listening on ", "");
     const first = await fetch(url);
     expect(await first.text()).toBe("Visits: 1\n");
-    const cookie = first.headers.get("set-cookie")?.split(";")[0] ?? "";
+    const set = first.headers.get("set-cookie");
+    expect(set).toContain("HttpOnly; SameSite=Lax");
+    const cookie = set?.split(";")[0] ?? "";
     const second = await fetch(url, { headers: { cookie } });
     expect(await second.text()).toBe("Visits: 2\n");
   } finally {
     child.kill("SIGKILL");
+  }
+});
+
+test("without a secret no example starts", async () => {
+  for (const SESSION_SECRET of ["", "short"]) {
+    const env = { ...process.env, ...environment("redis.js"), PORT: "0", SESSION_SECRET };
+    const child = spawn(process.execPath, [join(built.dir, "examples/redis.js")], {
+      env,
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    let said = "";
+    child.stderr.on("data", (chunk) => {
+      said += String(chunk);
+    });
+    const [code] = (await once(child, "close")) as [number];
+    expect(code).not.toBe(0);
+    expect(said).toContain("set SESSION_SECRET");
   }
 });

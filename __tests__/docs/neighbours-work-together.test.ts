@@ -41,7 +41,10 @@ afterEach(async () => {
 });
 
 async function run(example: string): Promise<string> {
-  const server = await start(join(dir, example), { REDIS_URL: redis.url });
+  const server = await start(join(dir, example), {
+    REDIS_URL: redis.url,
+    SESSION_SECRET: "0123456789abcdef0123456789abcdef",
+  });
   running.push(server);
   return server.url;
 }
@@ -156,6 +159,35 @@ describe("Socket.IO", () => {
     first.emit("message", "hello", () => {});
     await closed;
     expect(await sessions()).toBe(0);
+  });
+
+  test("a login gives the session a new id: a cookie that was planted before opens nothing", async () => {
+    const url = await run("socket.io.js");
+    const browser = new Browser();
+    await browser.post(`${url}/login/ada`);
+    const before = browser.cookie;
+    await browser.post(`${url}/login/ada`);
+    expect(browser.cookie).not.toBe(before);
+    expect(String(await event(open(url, before), "connect_error"))).toContain("log in first");
+    expect(await open(url, browser.cookie).emitWithAck("message", "hello")).toMatchObject({
+      user: "ada",
+    });
+  });
+
+  test.each(["polling", "websocket"])("a page of somebody else cannot connect: %s", async (by) => {
+    const url = await run("socket.io.js");
+    const browser = new Browser();
+    await browser.post(`${url}/login/ada`);
+    const from = (origin: string) => {
+      const extraHeaders = { cookie: browser.cookie, origin };
+      const socket = io(url, { extraHeaders, reconnection: false, transports: [by] });
+      sockets.push(socket);
+      return socket;
+    };
+    await event(from(url), "connect");
+    for (const origin of ["http://evil.example", "null"]) {
+      expect(await event(from(origin), "connect_error")).toBeInstanceOf(Error);
+    }
   });
 
   test("a socket without a login is refused", async () => {

@@ -8,11 +8,12 @@ const app = fastify();
 await app.register(cookie);
 await app.register(session, {
   store: /** @type {session.SessionStore} */ (/** @type {unknown} */ (options.store)),
-  // It wants 32 characters.
-  secret: options.secret.padEnd(32, "."),
+  secret: options.secret,
   saveUninitialized: false,
-  cookie: { secure: false, maxAge: 30 * 60 * 1000 },
+  cookie: options.cookie,
 });
+// An async handler returns what it answers, or `reply`. One that calls reply.send() and returns nothing
+// ends twice for @fastify/session: it saves twice, see docs/middleware.md.
 app.get("/", (req) => visit(req.session));
 app.post("/logout", async (req) => {
   await req.session.destroy();

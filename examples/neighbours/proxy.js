@@ -13,7 +13,7 @@ app.use(
     ...options,
     name: "sid",
     // "auto": Secure where the browser came by https. With `true` there is no cookie without it.
-    cookie: { secure: "auto", httpOnly: true, sameSite: "lax", maxAge: 30 * 60 * 1000 },
+    cookie: { ...options.cookie, secure: "auto", httpOnly: true },
   }),
 );
 app.get("/", (req, res) => {

@@ -5,12 +5,23 @@ const client = createClient({ url: process.env.REDIS_URL ?? "redis://127.0.0.1:6
 client.on("error", (error) => console.error(String(error)));
 await client.connect();
 
+const secret = process.env.SESSION_SECRET ?? "";
+if (secret.length < 32) {
+  throw new Error("set SESSION_SECRET, for example to what `openssl rand -hex 32` prints");
+}
+
 /** The options of express-session, the same in every example. */
 export const options = {
   store: new RedisStore({ client }),
-  secret: process.env.SESSION_SECRET ?? "keyboard cat",
+  secret,
   resave: false,
   saveUninitialized: false,
+  // "auto": Secure where the browser comes by https; behind a proxy, see proxy.js.
+  cookie: {
+    secure: /** @type {const} */ ("auto"),
+    sameSite: /** @type {const} */ ("lax"),
+    maxAge: 30 * 60 * 1000,
+  },
 };
 
 /**
@@ -35,7 +46,8 @@ export function listen(app) {
 export const content = (session) => session;
 
 /**
- * Counts a visit.
+ * Counts a visit. Two requests at the same time count as one: what has to be exact belongs in Redis
+ * (INCR) or in a database.
  *
  * @param {object} session
  */

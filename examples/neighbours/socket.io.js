@@ -8,12 +8,24 @@ import { content, listen, options } from "./shared.js";
 const withSession = session(options);
 const app = express();
 const server = createServer(app);
-const io = new Server(server);
+const io = new Server(server, {
+  // A browser sends its cookie along from any page, and says from which: only our own may connect.
+  allowRequest({ headers: { origin, host } }, answer) {
+    const isForeign =
+      origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== host);
+    answer(null, !isForeign);
+  },
+});
 
 app.use(withSession);
-app.post("/login/:user", (req, res) => {
-  content(req.session).user = req.params.user;
-  res.send("welcome\n");
+// The name stands for a look at a password.
+app.post("/login/:user", (req, res, next) => {
+  // A new id for a login: one that was planted in the browser before is worth nothing after it.
+  req.session.regenerate((error) => {
+    if (error) return next(error);
+    content(req.session).user = req.params.user;
+    req.session.save((failure) => (failure ? next(failure) : res.send("welcome\n")));
+  });
 });
 app.get("/", (req, res) => {
   const { user, messages } = content(req.session);

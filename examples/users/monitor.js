@@ -6,7 +6,8 @@ const client = createClient({ url: process.env.REDIS_URL ?? "redis://127.0.0.1:6
 client.on("error", (error) => console.error(String(error)));
 await client.connect();
 
-const events = await new RedisStore({ client }).watch();
+const store = new RedisStore({ client });
+const events = await store.watch();
 for (const event of /** @type {const} */ ([
   "created",
   "updated",
@@ -14,8 +15,8 @@ for (const event of /** @type {const} */ ([
   "destroyed",
   "expired",
 ])) {
-  // A session id is a credential: enough of it to tell sessions apart, not enough to use one.
-  events.on(event, (sid) => console.log(`${event} ${sid.slice(0, 6)}…`));
+  // A session id is a credential and belongs in no log; its handle tells sessions apart.
+  events.on(event, (sid) => console.log(`${event} ${store.handleOf(sid)}`));
 }
 events.on("gap", () => console.log("the connection was lost and is back"));
 events.on("error", (error) => console.error(error.message));

@@ -11,6 +11,7 @@ import session from "express-session";
 import { createClient } from "redis";
 import { RedisStore } from "redis-session-store";
 import { bearerToken } from "redis-session-store/bearer";
+import { secret } from "../secret.js";
 import { content, listen } from "./listen.js";
 
 const client = createClient({ url: process.env.REDIS_URL ?? "redis://127.0.0.1:6379" });
@@ -21,14 +22,22 @@ const store = new RedisStore({
   client,
   userId: (session) => content(session).user,
   maxSessionsPerUser: 1,
+  requireNewId: true,
 });
-const secret = process.env.SESSION_SECRET ?? "keyboard cat";
-/** @type {Record<string, string>} */
+/** Stands for hashes of passwords in a database. @type {Record<string, string>} */
 const passwords = { ada: "lovelace", grace: "hopper" };
 
 const app = express();
 app.use(bearerToken({ secret }));
-app.use(session({ store, secret, resave: false, saveUninitialized: false }));
+app.use(
+  session({
+    store,
+    secret,
+    resave: false,
+    saveUninitialized: false,
+    cookie: { secure: "auto", sameSite: "lax" },
+  }),
+);
 app.use(express.json());
 
 app.post("/login", (req, res, next) => {
@@ -42,9 +51,11 @@ app.post("/login", (req, res, next) => {
     if (error) return next(error);
     content(req.session).user = user;
     // Saved before the answer: the token must be good when it arrives.
-    req.session.save((failure) =>
-      failure ? next(failure) : res.json({ token: req.sessionToken }),
-    );
+    req.session.save((failure) => {
+      if (failure) return next(failure);
+      // A token is as good as a password: nothing on its way keeps it.
+      res.set("Cache-Control", "no-store").json({ token: req.sessionToken });
+    });
   });
 });
 

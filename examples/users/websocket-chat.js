@@ -7,25 +7,39 @@ import { createClient } from "redis";
 import { RedisStore } from "redis-session-store";
 import { bearerToken, readSession } from "redis-session-store/bearer";
 import { WebSocket, WebSocketServer } from "ws";
+import { secret } from "../secret.js";
 import { content, listen } from "./listen.js";
 
 const client = createClient({ url: process.env.REDIS_URL ?? "redis://127.0.0.1:6379" });
 client.on("error", (error) => console.error(String(error)));
 await client.connect();
 
-const store = new RedisStore({ client, userId: (session) => content(session).user });
-const secret = process.env.SESSION_SECRET ?? "keyboard cat";
+const store = new RedisStore({
+  client,
+  userId: (session) => content(session).user,
+  requireNewId: true,
+});
 
 const app = express();
 app.use(bearerToken({ secret }));
-app.use(session({ store, secret, resave: false, saveUninitialized: false }));
+app.use(
+  session({
+    store,
+    secret,
+    resave: false,
+    saveUninitialized: false,
+    cookie: { secure: "auto", sameSite: "lax" },
+  }),
+);
+// The name stands for a look at a password.
 app.post("/login/:user", (req, res, next) => {
   req.session.regenerate((error) => {
     if (error) return next(error);
     content(req.session).user = req.params.user;
-    req.session.save((failure) =>
-      failure ? next(failure) : res.json({ token: req.sessionToken }),
-    );
+    req.session.save((failure) => {
+      if (failure) return next(failure);
+      res.set("Cache-Control", "no-store").json({ token: req.sessionToken });
+    });
   });
 });
 app.post("/logout", (req, res, next) => {
@@ -47,9 +61,12 @@ server.on("upgrade", (request, socket, head) => void upgrade(request, socket, he
 async function upgrade(request, socket, head) {
   socket.on("error", () => socket.destroy());
   const { origin, host } = request.headers;
-  // A browser sends its cookie along from any page; one from elsewhere may not talk for the user.
-  const isOwn = origin === undefined || (URL.canParse(origin) && new URL(origin).host === host);
-  const found = isOwn ? await readSession(request, { secret, store }).catch(() => null) : null;
+  // A browser sends its cookie along from any page, and says from which: only our own may talk for the
+  // user. What says nothing is no browser, and has a token.
+  const isBrowser = origin !== undefined;
+  const isForeign = isBrowser && (!URL.canParse(origin) || new URL(origin).host !== host);
+  const options = { secret, store, cookie: isBrowser };
+  const found = isForeign ? null : await readSession(request, options).catch(() => null);
   const user = found && content(found).user;
   if (!found || !user) {
     socket.end("HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n");

@@ -1,32 +1,33 @@
 // "Your devices": where a user is logged in, with a button that ends each of the sessions.
-import { createHash } from "node:crypto";
 import express from "express";
 import session from "express-session";
 import { createClient } from "redis";
 import { RedisStore } from "redis-session-store";
+import { secret } from "../secret.js";
 import { content, listen } from "./listen.js";
 
 const client = createClient({ url: process.env.REDIS_URL ?? "redis://127.0.0.1:6379" });
 client.on("error", (error) => console.error(String(error)));
 await client.connect();
 
-const store = new RedisStore({ client, userId: (session) => content(session).user });
+const store = new RedisStore({
+  client,
+  userId: (session) => content(session).user,
+  requireNewId: true,
+});
 
 const app = express();
 app.use(
   session({
     store,
-    secret: process.env.SESSION_SECRET ?? "keyboard cat",
+    secret,
     resave: false,
     saveUninitialized: false,
     // Other sites cannot press the buttons.
-    cookie: { sameSite: "strict", maxAge: 7 * 24 * 3600 * 1000 },
+    cookie: { secure: "auto", sameSite: "strict", maxAge: 7 * 24 * 3600 * 1000 },
   }),
 );
 app.use(express.urlencoded({ extended: false }));
-
-/** A session id is a credential and stays on the server; this names a session on the page. @param {string} sid */
-const nameOf = (sid) => createHash("sha256").update(sid).digest("hex").slice(0, 16);
 
 /** @param {string} text */
 const escaped = (text) => text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
@@ -39,13 +40,14 @@ app.get("/", async (req, res) => {
     );
     return;
   }
+  // A session id is a credential and stays on the server; its handle names it on the page.
   const rows = (await store.sessionsOf(user)).map(({ sid, session, expires }) => {
     const device = escaped(content(session).device ?? "unknown");
     const until = expires?.toISOString() ?? "for ever";
     const button =
       sid === req.sessionID
         ? "this device"
-        : `<form method="post" action="/revoke"><button name="device" value="${nameOf(sid)}">Log out</button></form>`;
+        : `<form method="post" action="/revoke"><button name="device" value="${store.handleOf(sid)}">Log out</button></form>`;
     return `<tr><td>${device}</td><td>${until}</td><td>${button}</td></tr>`;
   });
   res.send(
@@ -55,6 +57,7 @@ app.get("/", async (req, res) => {
 });
 
 app.post("/login", (req, res, next) => {
+  // Stands for a look at a password.
   const { user } = req.body ?? {};
   if (typeof user !== "string" || user === "") return res.redirect("/");
   req.session.regenerate((error) => {
@@ -68,7 +71,8 @@ app.post("/revoke", async (req, res) => {
   const { user } = content(req.session);
   if (user === undefined) return res.redirect("/");
   // Only among the user's own sessions: nobody can end those of others.
-  const found = (await store.sessionsOf(user)).find(({ sid }) => nameOf(sid) === req.body?.device);
+  const own = await store.sessionsOf(user);
+  const found = own.find(({ sid }) => store.handleOf(sid) === req.body?.device);
   if (found !== undefined) await store.destroy(found.sid);
   res.redirect("/");
 });
