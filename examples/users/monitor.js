@@ -6,8 +6,7 @@ const client = createClient({ url: process.env.REDIS_URL ?? "redis://127.0.0.1:6
 client.on("error", (error) => console.error(String(error)));
 await client.connect();
 
-const store = new RedisStore({ client });
-const events = await store.watch();
+const events = await new RedisStore({ client }).watch();
 for (const event of /** @type {const} */ ([
   "created",
   "updated",
@@ -16,7 +15,7 @@ for (const event of /** @type {const} */ ([
   "expired",
 ])) {
   // A session id is a credential and belongs in no log; its handle tells sessions apart.
-  events.on(event, (sid) => console.log(`${event} ${store.handleOf(sid)}`));
+  events.on(event, (_sid, handle) => console.log(`${event} ${handle}`));
 }
 events.on("gap", () => console.log("the connection was lost and is back"));
 events.on("error", (error) => console.error(error.message));
