@@ -103,6 +103,22 @@ function isTimeout(error: unknown): boolean {
   return error.constructor.name === "TimeoutError" || error.message === "Command timed out";
 }
 
+/** What clients say of a command that they did not send and will not; they say it of no other one. */
+const NEVER_SENT = new Set([
+  // node-redis
+  "The command was aborted",
+  "The client is closed",
+  "The client is offline",
+  "The queue is full",
+  // ioredis and iovalkey
+  "Stream isn't writeable and enableOfflineQueue options is false",
+]);
+
+/** Whether a client says that it did not send the command and will not. */
+export function neverSent(error: unknown): boolean {
+  return error instanceof Error && NEVER_SENT.has(error.message);
+}
+
 /**
  * The error for a command that could not be sent, because the client has no connection.
  *

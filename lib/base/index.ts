@@ -28,6 +28,7 @@ export {
   isRedirect,
   isReply,
   isSyntaxError,
+  neverSent,
   StoreError,
   type StoreErrorCode,
   withoutConnection,

@@ -11,15 +11,16 @@ import {
 import { patternOf, type Value } from "../session/index.js";
 import { type Bookmark, bookmarkOf, bookmarkText, nameOf, START } from "./bookmark.js";
 import { COMPARE_AND_SET, type Comparing } from "./compare.js";
-import { Deadline } from "./deadline.js";
+import { Deadline, type DeadlineOptions } from "./deadline.js";
 import { Health } from "./health.js";
 import { type Layout, layoutOf } from "./layout.js";
+import { noteUnsent } from "./outcome.js";
 import type { KeyPage, KeyType, Port, TimeToLive } from "./port.js";
 import { Probe } from "./probe.js";
 import { type Page, scanAll } from "./scan.js";
 import { READ_ON_PRIMARY, type Script } from "./script.js";
 import { Switches } from "./switches.js";
-import type { Command, Primary, Transport } from "./transport.js";
+import { type Command, type Primary, type Transport, Wait } from "./transport.js";
 
 /** Before a command is sent again that was redirected too often, in ms. */
 const PAUSE = 20;
@@ -63,8 +64,14 @@ export class Commands implements Port {
       unavailable: (what) => this.#unavailable(what),
       onChange: onHealth,
     });
-    this.#deadline = new Deadline(timeout, () => transport.host(), this.#health);
-    const probe = new Probe(transport, this.#deadline);
+    const deadline: DeadlineOptions = {
+      timeout,
+      host: () => transport.host(),
+      observer: this.#health,
+      connection: transport.connection && (() => transport.connection?.() as number),
+    };
+    this.#deadline = new Deadline(deadline);
+    const probe = new Probe(transport, new Deadline({ ...deadline, holdsProcess: false }));
     transport.complaints?.watch();
     this.#switches = new Switches(transport.onSwitch);
     this.#prefix = transport.addsPrefix ? "" : transport.keyPrefix;
@@ -336,7 +343,9 @@ export class Commands implements Port {
     binary = false,
     key: string = command[1] as string,
   ): Promise<Reply> {
-    if (this.#health.isDown) return Promise.reject(this.#health.error(command[0] as string));
+    if (this.#health.isDown) {
+      return Promise.reject(noteUnsent(this.#health.error(command[0] as string)));
+    }
     return this.#transport.primaries === undefined
       ? this.#ask(command, key, binary)
       : this.#insist(command, key, binary);
@@ -359,14 +368,18 @@ export class Commands implements Port {
     const transport = this.#transport;
     const name = command[0] as string;
     if (transport.isReady() && !this.#health.isSilent) {
-      return this.#bound(transport.send(command, key, binary, undefined) as Promise<Reply>, name);
+      const answer = transport.send(command, key, binary, undefined) as Promise<Reply>;
+      return this.#deadline.bound(answer, name, () => ({
+        replacement: transport.replace?.(command),
+      }));
     }
     transport.complaints?.watch();
-    const abort = new AbortController();
-    const answer = transport.send(command, key, binary, abort.signal) as Promise<Reply>;
-    return this.#deadline.bound(answer, name, (error) => {
-      abort.abort();
-      return this.#trouble() === undefined ? error : this.#unavailable(error.message);
+    const wait = new Wait();
+    const answer = transport.send(command, key, binary, wait) as Promise<Reply>;
+    return this.#deadline.bound(answer, name, (timedOut) => {
+      const error = this.#trouble() === undefined ? timedOut : this.#unavailable(timedOut.message);
+      if (!wait.end()) return { error, isUnsent: true };
+      return { error, replacement: transport.replace?.(command) };
     });
   }
 
@@ -382,7 +395,7 @@ export class Commands implements Port {
   }
 
   #bound<Reply>(answer: Promise<Reply>, name = "the question for the primaries"): Promise<Reply> {
-    return this.#deadline.bound(answer, name, (error) => error);
+    return this.#deadline.bound(answer, name);
   }
 }
 

@@ -1,9 +1,14 @@
 // Bounds how long Redis may take to answer.
 import { performance } from "node:perf_hooks";
-import { fromClient, isReply, StoreError } from "../base/index.js";
+import { fromClient, isReply, neverSent, StoreError } from "../base/index.js";
+import { type LateAnswer, noteLate, noteUnsent } from "./outcome.js";
+import type { Replacement } from "./transport.js";
 
+/** A question that waits for its answer; times on the monotonic clock. */
 interface Waiting {
   readonly asked: number;
+  /** The connection that it went out on, as the client counts them. */
+  readonly connection: number;
   readonly expire: () => void;
 }
 
@@ -15,6 +20,32 @@ export interface Observer {
   unanswered(asked: number): void;
 }
 
+/** What a deadline has to know of the client. */
+export interface DeadlineOptions {
+  /** In ms. */
+  readonly timeout: number;
+  /** Who is asked, for messages. */
+  readonly host: () => string;
+  readonly observer?: Observer;
+  /**
+   * Counts connections, where the client sends again over a new one what was under way on the last;
+   * `NaN` where it does that and does not count.
+   */
+  readonly connection?: (() => number) | undefined;
+  /** Whether the process goes on while somebody waits; `false` for what the store asks on its own account. */
+  readonly holdsProcess?: boolean;
+}
+
+/** What happens at the deadline. */
+export interface Late {
+  /** What to reject with, unless it is the error itself. */
+  readonly error?: StoreError;
+  /** Whether the command did not go out and will not. */
+  readonly isUnsent?: boolean;
+  /** What the client sends instead, if anything. */
+  readonly replacement?: Replacement | undefined;
+}
+
 /**
  * Bounds how long answers may take. All of them may take equally long, so they time out in the
  * order in which they began to wait, and one timer, set for the first of them, serves all: a timer
@@ -24,51 +55,76 @@ export class Deadline {
   readonly #timeout: number;
   readonly #host: () => string;
   readonly #observer: Observer | undefined;
+  readonly #connection: () => number;
+  readonly #holdsProcess: boolean;
   readonly #waiting = new Set<Waiting>();
   #timer: NodeJS.Timeout | undefined;
 
-  /**
-   * @param timeout - in ms
-   * @param host - who is asked, for messages
-   */
-  constructor(timeout: number, host: () => string, observer?: Observer) {
+  constructor({ timeout, host, observer, connection, holdsProcess }: DeadlineOptions) {
     this.#timeout = timeout;
     this.#host = host;
     this.#observer = observer;
+    this.#connection = connection ?? sameConnection;
+    this.#holdsProcess = holdsProcess ?? true;
   }
 
   /**
    * The answer of a client to `command`, or a `StoreError` when it is an error or comes too late.
+   * What is known of a command that failed is noted with the error (outcome.ts).
    *
-   * @param late - what to reject with when it comes too late
+   * @param atDeadline - called when it comes too late
    */
   bound<T>(
     answer: Promise<T>,
     command: string,
-    late: (error: StoreError) => StoreError,
+    atDeadline?: (error: StoreError) => Late,
   ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const waiting: Waiting = {
         asked: performance.now(),
-        expire: () => reject(late(this.#timedOut(command))),
+        connection: this.#connection(),
+        expire: () => {
+          const timedOut = this.#timedOut(command);
+          const { error = timedOut, isUnsent, replacement } = atDeadline?.(timedOut) ?? {};
+          if (isUnsent) noteUnsent(error);
+          else noteLate(error, this.#lateAnswer(answer, command, waiting, replacement));
+          reject(error);
+        },
       };
-      this.#waiting.add(waiting);
-      this.#timer ??= setTimeout(this.#look, this.#timeout).unref();
+      this.#enter(waiting);
       answer.then(
         (value) => {
-          this.#waiting.delete(waiting);
+          this.#leave(waiting);
           this.#observer?.answered();
           resolve(value);
         },
         (error) => {
-          const isOpen = this.#waiting.delete(waiting);
+          const isOpen = this.#leave(waiting);
           if (isReply(error)) this.#observer?.answered();
           else if (isOpen) this.#observer?.unanswered(waiting.asked);
-          const took = Math.round(performance.now() - waiting.asked);
-          reject(fromClient(error, command, `Redis at ${this.#host()} after ${took} ms`));
+          reject(this.#failure(error, command, waiting));
         },
       );
     });
+  }
+
+  #enter(waiting: Waiting): void {
+    this.#waiting.add(waiting);
+    if (this.#timer === undefined) this.#start(this.#timeout);
+    // A process may not end, as if all were well, while a promise of the store is open.
+    else if (this.#holdsProcess && this.#waiting.size === 1) this.#timer.ref();
+  }
+
+  /** Whether it had not left before. */
+  #leave(waiting: Waiting): boolean {
+    const isOpen = this.#waiting.delete(waiting);
+    if (this.#waiting.size === 0) this.#timer?.unref();
+    return isOpen;
+  }
+
+  #start(ms: number): void {
+    this.#timer = setTimeout(this.#look, ms);
+    if (!this.#holdsProcess) this.#timer.unref();
   }
 
   /** Answers that have come while this process was busy or stopped are read before anything expires. */
@@ -82,7 +138,7 @@ export class Deadline {
     for (const waiting of this.#waiting) {
       const left = waiting.asked + this.#timeout - now;
       if (left > 0) {
-        this.#timer = setTimeout(this.#look, Math.ceil(left)).unref();
+        this.#start(Math.ceil(left));
         return;
       }
       this.#waiting.delete(waiting);
@@ -91,10 +147,42 @@ export class Deadline {
     }
   };
 
+  async #lateAnswer(
+    answer: Promise<unknown>,
+    command: string,
+    waiting: Waiting,
+    replacement: Replacement | undefined,
+  ): Promise<LateAnswer> {
+    try {
+      const value = await answer;
+      if (!replacement?.isAnsweredBy(value)) return { status: "fulfilled", value };
+      const reason = new StoreError(
+        "ERR_UNAVAILABLE",
+        `${command} got no answer from Redis at ${this.#host()} in time, and was not sent later`,
+      );
+      return { status: "rejected", reason: replacement.isFirst ? noteUnsent(reason) : reason };
+    } catch (error) {
+      return { status: "rejected", reason: this.#failure(error, command, waiting) };
+    }
+  }
+
+  /** The typed form of what the client rejected with. */
+  #failure(error: unknown, command: string, { asked, connection }: Waiting): StoreError {
+    const took = Math.round(performance.now() - asked);
+    const failure = fromClient(error, command, `Redis at ${this.#host()} after ${took} ms`);
+    // The refusal of a command that was sent again says nothing about the first time.
+    const isRefused = isReply(error) && connection === this.#connection();
+    return isRefused || neverSent(error) ? noteUnsent(failure) : failure;
+  }
+
   #timedOut(command: string): StoreError {
     return new StoreError(
       "ERR_TIMEOUT",
       `Redis at ${this.#host()} did not answer ${command} within ${this.#timeout} ms`,
     );
   }
+}
+
+function sameConnection(): number {
+  return 0;
 }

@@ -1,8 +1,7 @@
 // Asks a silent server for a sign of life.
 import { performance } from "node:perf_hooks";
-import type { StoreError } from "../base/index.js";
 import type { Deadline } from "./deadline.js";
-import type { Command, Transport } from "./transport.js";
+import { type Command, type Transport, Wait } from "./transport.js";
 
 /** For how long a server that owes an answer is not asked again, in ms: the client may have lost the question. */
 const PATIENCE = 30_000;
@@ -38,32 +37,25 @@ export class Probe {
   async ask(): Promise<void> {
     const { primaries, signs } = this.#transport;
     if (primaries === undefined) {
-      const send = (signal: AbortSignal) => this.#transport.send(PING, "", false, signal);
+      const send = (wait: Wait) => this.#transport.send(PING, "", false, wait);
       await this.#ping("", send);
       return;
     }
     const servers =
-      signs ?? (await this.#deadline.bound(primaries(), "the question for the primaries", same));
+      signs ?? (await this.#deadline.bound(primaries(), "the question for the primaries"));
     await Promise.any(servers.map(({ address, send }) => this.#ping(address, () => send(PING))));
   }
 
-  #ping(address: string, send: (signal: AbortSignal) => Promise<unknown>): Promise<unknown> {
+  #ping(address: string, send: (wait: Wait) => Promise<unknown>): Promise<unknown> {
     const now = performance.now();
     const open = this.#open.get(address);
     if (open !== undefined && now - open.asked < PATIENCE) return open.inTime;
-    const abort = new AbortController();
-    const answer = send(abort.signal);
-    const inTime = this.#deadline.bound(answer, "PING", (error) => {
-      abort.abort();
-      return error;
-    });
+    const wait = new Wait();
+    const answer = send(wait);
+    const inTime = this.#deadline.bound(answer, "PING", () => ({ isUnsent: !wait.end() }));
     this.#open.set(address, { asked: now, inTime });
     const settled = () => this.#open.delete(address);
     answer.then(settled, settled);
     return inTime;
   }
-}
-
-function same(error: StoreError): StoreError {
-  return error;
 }

@@ -1,9 +1,8 @@
 // Finds the servers that publish the events of a client's keys.
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
-import type { StoreError } from "../base/index.js";
 import { Deadline } from "./deadline.js";
-import type { Command, Primary, Transport } from "./transport.js";
+import { type Command, type Primary, type Transport, Wait } from "./transport.js";
 
 /** How often a client that is still connecting is asked whether it is there, in ms. */
 const LOOK = 20;
@@ -51,11 +50,16 @@ export function publishersOf(
   timeout: number,
 ): (() => Promise<Publisher[]>) | undefined {
   const { primaries } = transport;
-  const deadline = new Deadline(timeout, () => transport.host());
-  const bound = <T>(answer: Promise<T>, name: string) =>
-    deadline.bound(answer, name, (error: StoreError) => error);
-  /** For a client that is still connecting. */
-  const waiting = () => (transport.isReady() ? undefined : AbortSignal.timeout(timeout));
+  const deadline = new Deadline({ timeout, host: () => transport.host() });
+  const bound = <T>(answer: Promise<T>, name: string) => deadline.bound(answer, name);
+  const send = (command: Command) => {
+    // The client may still be connecting.
+    const wait = transport.isReady() ? undefined : new Wait();
+    const answer = transport.send(command, "", false, wait);
+    return deadline.bound(answer, String(command[0]), () => ({
+      isUnsent: wait !== undefined && !wait.end(),
+    }));
+  };
   const bounded = (subscribe: Subscribe): Subscribe => {
     return async (pattern, events) => {
       let isLate = false;
@@ -78,7 +82,7 @@ export function publishersOf(
     const publisher: Publisher = {
       address: transport.host(),
       subscribe: bounded(subscribe),
-      send: (command) => bound(transport.send(command, "", false, waiting()), String(command[0])),
+      send,
       ...(onSwitch && { onSwitch: (listener) => onSwitch.call(transport, listener) }),
     };
     return async () => [publisher];

@@ -15,14 +15,19 @@ export interface Transport {
    * Sends `command`, with bulk replies as Buffers if `binary`.
    *
    * @param key - the key that decides which primary of a cluster gets it
-   * @param signal - when it aborts, a command that has not gone out yet must not go out any more
+   * @param wait - for how long it may wait until the client takes commands; `undefined`: not at all
    */
-  send(
-    command: Command,
-    key: string,
-    binary: boolean,
-    signal: AbortSignal | undefined,
-  ): Promise<unknown>;
+  send(command: Command, key: string, binary: boolean, wait: Wait | undefined): Promise<unknown>;
+  /**
+   * Makes a command harmless at its deadline: where the client has not sent it yet, or would send it
+   * again, a PING goes out in its place. Left out for clients that do neither.
+   */
+  replace?(command: Command): Replacement | undefined;
+  /**
+   * Counts connections, where the client sends again over a new one what was under way on the last;
+   * `NaN` where it does that and does not count.
+   */
+  connection?(): number;
   /** Whether a command goes out at once. One that has to wait for a connection can be dropped. */
   isReady(): boolean;
   /** Why nothing goes out and what to do about it, or `undefined` where the client sees no reason. */
@@ -64,6 +69,36 @@ export interface Primary {
   readonly connection?: () => Promise<object>;
 }
 
+/** The PING in the place of a command. */
+export interface Replacement {
+  /** Whether this reply is the answer to it, and not to the command. */
+  isAnsweredBy(reply: unknown): boolean;
+  /** Whether the command cannot have gone out before it. */
+  readonly isFirst: boolean;
+}
+
+/** The wait of one command for a connection. */
+export class Wait {
+  readonly #abort = new AbortController();
+  #hasLeft = false;
+
+  /** Aborts at the deadline: a command that has not gone out yet must not go out any more. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** The client has got the command. */
+  left(): void {
+    this.#hasLeft = true;
+  }
+
+  /** Ends it; whether the client has got the command. */
+  end(): boolean {
+    this.#abort.abort();
+    return this.#hasLeft;
+  }
+}
+
 /** How often a gate looks whether it is open, in ms. */
 const LOOK = 10;
 
@@ -80,8 +115,9 @@ export class Gate {
     this.#isOpen = isOpen;
   }
 
-  /** Rejects when `signal` aborts. */
-  async pass(signal: AbortSignal): Promise<void> {
+  /** Rejects when the wait ends before. */
+  async pass(wait: Wait): Promise<void> {
+    const { signal } = wait;
     if (!this.#isOpen()) {
       await new Promise<void>((resolve) => {
         this.#waiting.add(resolve);
@@ -94,6 +130,7 @@ export class Gate {
       });
     }
     signal.throwIfAborted();
+    wait.left();
   }
 
   readonly #look = (): void => {

@@ -1,5 +1,5 @@
 // The transport over valkey-glide.
-import type { Command, Primary, Transport } from "../transport.js";
+import type { Command, Primary, Transport, Wait } from "../transport.js";
 
 /** What the store uses of a client of valkey-glide: `GlideClient` or `GlideClusterClient`. */
 export interface GlideClientLike {
@@ -67,7 +67,8 @@ export class GlideTransport implements Transport {
 
   trouble(): undefined {}
 
-  send(command: Command, key: string, binary: boolean): Promise<unknown> {
+  send(command: Command, key: string, binary: boolean, wait: Wait | undefined): Promise<unknown> {
+    wait?.left();
     const decoder = binary ? AS_BYTES : AS_TEXT;
     const options =
       this.primaries === undefined

@@ -1,7 +1,14 @@
 // The transport over ioredis and iovalkey.
 import { Complaints } from "../complaints.js";
 import { slotOf } from "../slot.js";
-import { type Command, Gate, type Primary, type Transport } from "../transport.js";
+import {
+  type Command,
+  Gate,
+  type Primary,
+  type Replacement,
+  type Transport,
+  type Wait,
+} from "../transport.js";
 
 /** What the store uses of a client of ioredis 5 or 6 or of iovalkey: `new Redis()`. */
 export interface IoRedisClient extends IoRedisLike {
@@ -23,6 +30,7 @@ interface IoRedisLike {
   readonly options: object;
   connect(): Promise<unknown>;
   createBuiltinCommand(name: string): object;
+  sendCommand(command: never): unknown;
   on(event: string, listener: () => void): unknown;
   off(event: string, listener: () => void): unknown;
 }
@@ -39,11 +47,26 @@ interface Options {
   readonly name?: string;
 }
 
-type Sender = (this: IoRedisLike, ...args: Command) => Promise<unknown>;
+/** A command as they keep it, from the call until it is answered. */
+interface Sent {
+  /** Its bytes, each time that it is written. */
+  toWritable(): string | Buffer;
+}
+
+/** In the place of the client: what its functions use of it. */
+interface Receiver {
+  readonly options: object;
+  sendCommand(command: Sent): unknown;
+}
+
+type Sender = (this: Receiver, ...args: Command) => Promise<unknown>;
 interface Senders {
   readonly string: Sender;
   readonly buffer: Sender;
 }
+
+/** A PING as they write it. */
+const PING = "*1\r\n$4\r\nPING\r\n";
 
 /** ioredis and iovalkey: one server, sentinels, or a cluster. */
 export class IoRedisTransport implements Transport {
@@ -60,10 +83,21 @@ export class IoRedisTransport implements Transport {
   readonly #failsFast: boolean;
   readonly #senders = new Map<string, Senders>();
   readonly #gate = new Gate(() => this.isReady());
+  /** Their own form of each command. */
+  readonly #sent = new WeakMap<Command, Sent>();
+  readonly #receiver: Receiver;
+  #latest: Sent | undefined;
 
   constructor(client: IoRedisClient | IoRedisCluster) {
     const { keyPrefix, scaleReads, enableOfflineQueue } = client.options as Options;
     this.#client = client;
+    this.#receiver = {
+      options: client.options,
+      sendCommand: (sent) => {
+        this.#latest = sent;
+        return client.sendCommand(sent as never);
+      },
+    };
     this.complaints = new Complaints(client, () => this.isReady());
     this.#failsFast = enableOfflineQueue === false;
     this.keyPrefix = String(keyPrefix ?? "");
@@ -96,37 +130,56 @@ export class IoRedisTransport implements Transport {
       : "the Redis client has lost its connection, or does not get one";
   }
 
-  send(
-    command: Command,
-    _key: string,
-    binary: boolean,
-    signal: AbortSignal | undefined,
-  ): Promise<unknown> {
+  send(command: Command, _key: string, binary: boolean, wait: Wait | undefined): Promise<unknown> {
     // Without its queue the client fails at once, which is what the app wants then.
-    return signal === undefined || this.#failsFast
-      ? this.#dispatch(this.#client, command, binary)
-      : this.#sendLater(command, binary, signal);
+    if (wait !== undefined && !this.#failsFast) return this.#sendLater(command, binary, wait);
+    wait?.left();
+    return this.#sendNow(command, binary);
   }
 
-  async #sendLater(command: Command, binary: boolean, signal: AbortSignal): Promise<unknown> {
+  /** After a reconnect they send again whatever has no answer yet, however old it is. */
+  replace(command: Command): Replacement | undefined {
+    const sent = this.#sent.get(command);
+    if (sent === undefined) return undefined;
+    let isReplaced = false;
+    sent.toWritable = () => {
+      isReplaced = true;
+      return PING;
+    };
+    return { isFirst: false, isAnsweredBy: () => isReplaced };
+  }
+
+  connection(): number {
+    if (this.primaries !== undefined) return Number.NaN;
+    return (this.#client as { connectionEpoch?: number }).connectionEpoch ?? Number.NaN;
+  }
+
+  async #sendLater(command: Command, binary: boolean, wait: Wait): Promise<unknown> {
     // With lazyConnect the first command connects.
     if (this.#client.status === "wait") this.#client.connect().catch(() => {});
-    await this.#gate.pass(signal);
-    return this.#dispatch(this.#client, command, binary);
+    await this.#gate.pass(wait);
+    return this.#sendNow(command, binary);
+  }
+
+  #sendNow(command: Command, binary: boolean): Promise<unknown> {
+    const answer = this.#dispatch(this.#receiver, command, binary);
+    if (this.#latest !== undefined) this.#sent.set(command, this.#latest);
+    this.#latest = undefined;
+    return answer;
   }
 
   /**
    * Not by `call()`: with autopipelining, that groups an EVALSHA in a cluster by its first argument,
    * which is no key. These functions are never pipelined by the client.
    */
-  #dispatch(client: IoRedisLike, [name, ...args]: Command, binary: boolean): Promise<unknown> {
+  #dispatch(client: IoRedisLike | Receiver, [name, ...args]: Command, binary: boolean) {
     const key = name as string;
     let senders = this.#senders.get(key);
     if (senders === undefined) {
-      senders = client.createBuiltinCommand(key.toLowerCase()) as Senders;
+      senders = this.#client.createBuiltinCommand(key.toLowerCase()) as Senders;
       this.#senders.set(key, senders);
     }
-    return (binary ? senders.buffer : senders.string).apply(client, args);
+    return (binary ? senders.buffer : senders.string).apply(client as Receiver, args);
   }
 
   #primary(node: IoRedisLike): Primary {

@@ -1,6 +1,7 @@
 // The transports over a client, a pool and a sentinel of node-redis.
+import { randomUUID } from "node:crypto";
 import { Complaints } from "../complaints.js";
-import { type Command, Gate, type Transport } from "../transport.js";
+import { type Command, Gate, type Replacement, type Transport, type Wait } from "../transport.js";
 
 /** What the store uses of a node-redis client, version 4, 5 or 6: `createClient()`. */
 export interface NodeRedisClient {
@@ -71,6 +72,11 @@ function keyPrefixOf(client: object): string {
   return String(_keyPrefix ?? options?.keyPrefix ?? "");
 }
 
+/** What no value of a session store is. */
+function newToken(): string {
+  return `redis-session-store:${randomUUID()}`;
+}
+
 const LOST = "the Redis client has lost its connection, or does not get one";
 const NOT_CONNECTED = "the Redis client is not connected; call and await client.connect()";
 
@@ -90,15 +96,17 @@ export abstract class NodeRedisTransport implements Transport {
     this.keyPrefix = keyPrefixOf(client);
   }
 
-  send(
-    command: Command,
-    key: string,
-    binary: boolean,
-    signal: AbortSignal | undefined,
-  ): Promise<unknown> {
-    return signal === undefined
+  send(command: Command, key: string, binary: boolean, wait: Wait | undefined): Promise<unknown> {
+    return wait === undefined
       ? this.dispatch(command, key, optionsOf(binary, undefined))
-      : this.#sendLater(command, key, binary, signal);
+      : this.#sendLater(command, key, binary, wait);
+  }
+
+  /** The client keeps this very array until it writes the command, which it does once. */
+  replace(command: Command): Replacement {
+    const token = newToken();
+    command.splice(0, command.length, "PING", token);
+    return { isFirst: true, isAnsweredBy: (reply) => String(reply) === token };
   }
 
   trouble(): string | undefined {
@@ -115,14 +123,9 @@ export abstract class NodeRedisTransport implements Transport {
 
   protected abstract dispatch(command: Command, key: string, options: object): Promise<unknown>;
 
-  async #sendLater(
-    command: Command,
-    key: string,
-    binary: boolean,
-    signal: AbortSignal,
-  ): Promise<unknown> {
-    await this.#gate.pass(signal);
-    return this.dispatch(command, key, optionsOf(binary, signal));
+  async #sendLater(command: Command, key: string, binary: boolean, wait: Wait): Promise<unknown> {
+    await this.#gate.pass(wait);
+    return this.dispatch(command, key, optionsOf(binary, wait.signal));
   }
 }
 

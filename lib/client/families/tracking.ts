@@ -107,8 +107,12 @@ export class NodeRedisTracker implements Tracker {
     this.#prefix = prefix;
     this.#options = binary ? AS_BYTES : AS_TEXT;
     this.#timeout = timeout;
-    this.#deadline = new Deadline(timeout, () => host);
-    this.#connecting = new Deadline(Math.min(CONNECTING * timeout, 60_000), () => host);
+    const mostly = { host: () => host, holdsProcess: false };
+    this.#deadline = new Deadline({ ...mostly, timeout });
+    this.#connecting = new Deadline({
+      ...mostly,
+      timeout: Math.min(CONNECTING * timeout, 60_000),
+    });
     this.#events = events;
   }
 
@@ -162,7 +166,7 @@ export class NodeRedisTracker implements Tracker {
     for (const event of SOURCE_EVENTS) this.#source.on(event, lost);
     // A server that takes the connection and says nothing keeps the client waiting for ever.
     this.#connecting
-      .bound(client.connect(), "the tracking connection", (error) => error)
+      .bound(client.connect(), "the tracking connection")
       .then(() => this.#start(connection), lost);
   }
 
@@ -213,9 +217,9 @@ export class NodeRedisTracker implements Tracker {
 
   #send<Reply>(connection: Connection, command: string[]): Promise<Reply> {
     const answer = connection.client.sendCommand(command, this.#options) as Promise<Reply>;
-    return this.#deadline.bound(answer, command[0] as string, (error) => {
+    return this.#deadline.bound(answer, command[0] as string, () => {
       this.#lose(connection);
-      return error;
+      return {};
     });
   }
 }
