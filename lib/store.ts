@@ -371,10 +371,16 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     assertSid(sid);
     assertSession(session);
     report?.asked();
-    const known = this.#loaded.find(session, sid) ?? this.#loaded.adopt(session, sid, this.#dated);
-    return known === undefined
+    const loaded = this.#loaded;
+    const known = loaded.find(session, sid);
+    if (known !== undefined) return this.#saver.save(known, session);
+    const listed = loaded.findListed(session, sid);
+    if (listed !== undefined) return this.#saver.saveListed(listed, session);
+    if (loaded.isRow(session)) throw rowOfAnother(sid);
+    const adopted = loaded.adopt(session, sid, this.#dated);
+    return adopted === undefined
       ? this.#saver.create(sid, session)
-      : this.#saver.save(known, session);
+      : this.#saver.save(adopted, session);
   }
 
   /** At once where there is nothing to send. */
@@ -386,6 +392,10 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     assertSid(sid);
     assertSession(session);
     const known = this.#loaded.find(session, sid);
+    if (known === undefined && this.#loaded.isRow(session)) {
+      if (this.#loaded.findListed(session, sid) === undefined) throw rowOfAnother(sid);
+      return this.#toucher.touchListed(sid, session);
+    }
     const life = this.#toucher.plan(sid, session, known);
     if (life === undefined) return "OK";
     report?.asked();
@@ -521,6 +531,11 @@ function indexed(index: UserIndex | undefined): UserIndex {
   if (index !== undefined) return index;
   const message = 'finding the sessions of a user needs the option "userId"';
   throw new StoreError("ERR_INVALID_OPTION", message);
+}
+
+function rowOfAnother(sid: string): StoreError {
+  const message = `this session was listed under another id than ${shortSid(sid)}; nothing was stored: give a copy of it, { ...session }, if it is to be a new session`;
+  return new StoreError("ERR_INVALID_SID", message);
 }
 
 function assertSession(session: unknown): asserts session is SessionData {

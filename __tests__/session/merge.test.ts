@@ -1,7 +1,8 @@
 import { deepStrictEqual } from "node:assert";
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
-import { merge, reportMerge, sameSession, type Tree } from "../../lib/session/merge.js";
+import { merge, reportMerge, sameSession } from "../../lib/session/merge.js";
+import type { Tree } from "../../lib/session/trees.js";
 
 /** An own property whatever its name: what JSON.parse makes of `{"__proto__": …}`. */
 function own(entries: readonly (readonly [string, unknown])[]): Tree {

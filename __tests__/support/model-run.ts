@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { performance } from "node:perf_hooks";
 import type { SessionData } from "express-session";
 import { RedisStore, type RedisStoreOptions, type Serializer } from "../../lib/index.js";
 import { type During, type Happened, type Places, placesOf, show, World } from "./model.js";
@@ -62,12 +63,15 @@ end`;
 /** How far the clock of this process is ahead of the machine's. */
 let ahead = 0;
 const machine = Date.now.bind(Date);
+const monotonic = performance.now.bind(performance);
 
-/** Makes the clock of this process one that a run can advance; call what it returns in the end. */
+/** Makes the clocks of this process ones that a run can advance; call what it returns in the end. */
 export function takeClock(): () => void {
   Date.now = () => machine() + ahead;
+  performance.now = () => monotonic() + ahead;
   return () => {
     Date.now = machine;
+    performance.now = monotonic;
   };
 }
 

@@ -1,3 +1,4 @@
+import { performance } from "node:perf_hooks";
 import type { TestClient } from "./store.js";
 
 /** A client, and every command that the store gave it. */
@@ -52,5 +53,7 @@ export interface Clock {
 export function stopClock(now = Date.now()): Clock {
   const clock = { now };
   jest.spyOn(Date, "now").mockImplementation(() => clock.now);
+  const start = clock.now;
+  jest.spyOn(performance, "now").mockImplementation(() => clock.now - start);
   return clock;
 }

@@ -4,17 +4,15 @@ import type { Report } from "../base/index.js";
 import type { Port } from "../client/index.js";
 import type { Settings } from "../options.js";
 import {
-  expiresOf,
   hasDeadline,
   isOver,
   isThenable,
   type LoadedSessions,
+  loadedOf,
   type Records,
   type Renewals,
   refreshExpires,
   type SessionRecord,
-  settingsOf,
-  type Tree,
   type Value,
 } from "../session/index.js";
 import type { UserIndex } from "../users/index.js";
@@ -83,20 +81,9 @@ export class Reader {
     const created = stored ?? now;
     if (this.#dated && isOver(settings.rules, session, sid, created, now)) return null;
     refreshExpires(settings.rules, session, created, now);
-    loaded.add(session, {
-      sid,
-      expected: value,
-      ancestor: value,
-      created,
-      stamp: this.#dated ? created : stored,
-      undated: this.#dated && stored === undefined,
-      user: index?.storedUserOf(session),
-      inflated: false,
-      // A copy: the app may change the cookie of a plain session in place.
-      cookie: session.cookie ? settingsOf(session.cookie as Tree) : undefined,
-      expires: expiresOf(session),
-      hidden: undefined,
-    });
+    const user = index?.storedUserOf(session);
+    const handed = { sid, stored: value, record, dated: this.#dated, now, user, isRow: false };
+    loaded.add(session, loadedOf(handed));
     return session as unknown as SessionData;
   }
 }

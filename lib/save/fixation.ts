@@ -9,8 +9,8 @@ import { type Loaded, shortSid } from "../session/index.js";
  *
  * Source: OWASP ASVS 5.0, 7.2.4
  */
-export function isFixation({ expected, user }: Loaded, userNow: string | undefined): boolean {
-  return expected !== undefined && user === undefined && userNow !== undefined;
+export function isFixation({ held, user }: Loaded, userNow: string | undefined): boolean {
+  return held !== undefined && user === undefined && userNow !== undefined;
 }
 
 /** The error for such a save where the option `requireNewId` forbids it. */

@@ -1,21 +1,27 @@
 // Finds out what kind of write a save is, and gives it its turn.
 import {
-  type CookieSettings,
-  expiresOf,
+  type CookieSeen,
+  cookieOf,
+  cookieSeen,
+  type Held,
   hasDeadline,
   type Inflate,
   isRedated,
   type Lifetime,
+  type Listed,
   type Loaded,
   lifetime,
-  settingsOf,
+  NONE,
+  type Tree,
   type Value,
   Versions,
 } from "../session/index.js";
 import { Conflicts } from "./conflict.js";
+import { Doomed } from "./doomed.js";
+import { Doubts, isInDoubt } from "./doubts.js";
 import { fixationError, isFixation } from "./fixation.js";
-import { Turns } from "./turns.js";
-import { noteSaved, type SaveResult, type Step, Writer, type WriterContext } from "./writer.js";
+import { type Turn, Turns } from "./turns.js";
+import { type SaveResult, type Step, type Wish, Writer, type WriterContext } from "./writer.js";
 
 /** What the saver needs of the store around it. */
 export interface SaverContext extends WriterContext {
@@ -33,13 +39,15 @@ export class Saver {
   readonly #context: SaverContext;
   readonly #versions: Versions;
   readonly #writer: Writer;
+  readonly #doomed = new Doomed((sid) => this.#removeAgain(sid));
 
   constructor(context: SaverContext) {
     const { settings, records, inflate } = context;
     this.#context = context;
     this.#turns = new Turns(settings.timeout);
     this.#versions = new Versions(records, inflate);
-    this.#writer = new Writer(context, new Conflicts(settings, records, this.#versions));
+    const conflicts = new Conflicts(settings, records, this.#versions);
+    this.#writer = new Writer(context, conflicts, new Doubts(this.#versions));
   }
 
   /** Writes an object that the store does not know, whatever Redis holds. */
@@ -48,65 +56,115 @@ export class Saver {
     const now = Date.now();
     const life = lifetime(settings.rules, session, sid, now, now, false);
     const user = index?.userOf(session);
-    const text = records.write(session, hasDeadline(settings.rules) ? now : undefined);
+    const created = hasDeadline(settings.rules) ? now : undefined;
+    const text = records.write(session, { created });
     const order = { sid, loaded: undefined, user: () => user };
-    return this.#inTurn(order, text, (value, step) => this.#writer.set(sid, value, life, step));
+    return this.#inTurn(order, text, (plain, step) => {
+      this.#doomed.delete(sid);
+      return this.#writer.set(sid, plain, life, step);
+    });
+  }
+
+  /** Writes a row of `all()`. */
+  async saveListed(listed: Listed, session: object): Promise<SaveResult> {
+    const { sid, created, hasId } = listed;
+    const { records, index } = this.#context;
+    const { id, ...rest } = session as Tree;
+    const row = hasId && id === sid ? rest : session;
+    const user = index?.userOf(row);
+    const text = records.write(row, { created });
+    const order = { sid, loaded: undefined, user: () => user };
+    return this.#inTurn(order, text, async (plain, step) => {
+      if (this.#doomed.has(sid)) return this.#writer.discard(sid, "missing", step.turn);
+      return this.#writer.setListed(sid, plain, step);
+    });
   }
 
   /** Saves an object that the store handed out, or is about to save for the first time. */
   async save(loaded: Loaded, session: object): Promise<SaveResult> {
     const { sid, created, stamp, hidden } = loaded;
     const { records, settings, index } = this.#context;
-    const redated = isRedated(loaded, session);
-    const expires = expiresOf(session);
+    const seen = cookieSeen(session);
+    const redated = isRedated(loaded, seen.expires);
     const life = lifetime(settings.rules, session, sid, created, Date.now(), !redated);
-    const { cookie } = session as { cookie?: CookieSettings };
-    const saved = cookie && settingsOf(cookie);
     const user = index?.userOf(session);
     const fixated = isFixation(loaded, user);
     if (fixated && settings.users?.needsNewId) {
       this.#context.onFixation(sid);
       throw fixationError(sid);
     }
-    const text = records.write(session, stamp, hidden);
+    const text = records.write(session, { created: stamp, hidden });
     const order = { sid, loaded, user: () => user };
-    return this.#inTurn(order, text, async (value, step) => {
-      const result = await this.#write(loaded, value, life, redated, step);
-      if (result !== "GONE") Object.assign(loaded, { cookie: saved, expires });
+    return this.#inTurn(order, text, async (plain, step) => {
+      const wish: Wish = {
+        own: () => plain,
+        life: this.#keepsLife(loaded, seen) ? undefined : life,
+        isRedated: redated,
+        user,
+      };
+      const result = await this.#write(loaded, wish, step);
+      if (result !== "GONE") loaded.cookie = seen;
       if (fixated && result !== "GONE") this.#context.onFixation(sid);
       return result;
     });
   }
 
+  /** The cookie of a session as it is now. */
+  takeCookie(session: object): CookieTaken {
+    const cookie = cookieOf(session);
+    const text = this.#context.records.write({ cookie });
+    text.catch(() => {});
+    return { seen: cookieSeen(session), text };
+  }
+
   /** Saves nothing of a loaded object but its cookie. */
-  async saveCookie(loaded: Loaded, cookie: CookieSettings | undefined): Promise<SaveResult> {
+  async saveCookie(loaded: Loaded, { seen, text }: CookieTaken): Promise<SaveResult> {
     const { sid, created, stamp, hidden } = loaded;
     const { records, settings } = this.#context;
-    const expires = expiresOf({ cookie });
-    const saved = cookie && settingsOf(cookie);
-    const text = records.write({ cookie });
     const order = { sid, loaded, user: () => loaded.user };
     return this.#inTurn(order, text, async (value, step) => {
       // Not before: a save of this object that was under way has changed what is known of it, and
       // may have stored this very cookie.
-      const redated = isRedated(loaded, { cookie: { expires } });
-      const { session } = await this.#versions.stored(loaded.ancestor as Value, loaded);
-      const { session: only } = await records.read(value, sid);
-      if (cookie !== undefined) session.cookie = only.cookie;
+      const redated = isRedated(loaded, seen.expires);
+      const { session: only } = await records.parse(value, sid);
+      const withCookie = async (base: Held | undefined): Promise<Tree> => {
+        const { session } = await this.#versions.of(base?.own, loaded);
+        if (seen.settings !== undefined) session.cookie = only.cookie;
+        return session;
+      };
+      const session = await withCookie(loaded.held);
       const life = lifetime(settings.rules, session, sid, created, Date.now(), !redated);
-      const own = await records.write(session, stamp, hidden);
-      const result = await this.#write(loaded, own, life, redated, step);
-      if (result !== "GONE") Object.assign(loaded, { cookie: saved, expires });
+      const wish: Wish = {
+        own: async (base) => records.write(await withCookie(base), { created: stamp, hidden }),
+        life: this.#keepsLife(loaded, seen) ? undefined : life,
+        isRedated: redated,
+        user: loaded.user,
+      };
+      const result = await this.#write(loaded, wish, step);
+      if (result !== "GONE") loaded.cookie = seen;
       return result;
     });
   }
 
   /** Removes a session; how many were there. */
   destroy(sid: string): Promise<number> {
-    return this.#turns.take(sid, (turn) => {
+    return this.#turns.take(sid, async (turn) => {
       turn.latest = undefined;
-      return this.#writer.remove(sid);
+      try {
+        const removed = await this.#writer.remove(sid);
+        this.#doomed.delete(sid);
+        return removed;
+      } catch (error) {
+        const { code } = error as { code?: unknown };
+        if (code === "ERR_TIMEOUT" || code === "ERR_UNAVAILABLE") this.#doomed.add(sid);
+        throw error;
+      }
     });
+  }
+
+  /** Whether the app has ended a session of which it is not known that it is gone. */
+  isDoomed(sid: string): boolean {
+    return this.#doomed.has(sid);
   }
 
   /** Waits for the saves of a session that are under way in this process. */
@@ -115,11 +173,33 @@ export class Saver {
   }
 
   /** Renews a loaded session; `false` where there is none. */
-  async renew(loaded: Loaded, life: Lifetime): Promise<boolean> {
+  async renew(loaded: Loaded, held: Held, life: Lifetime): Promise<boolean> {
+    if (this.#doomed.has(loaded.sid)) return false;
     const entry = this.#context.index?.open(loaded.sid, loaded.user);
-    const renew = async () =>
-      (await this.#writer.renew(loaded, loaded.expected as Value, life, entry)) !== null;
+    const renew = async () => (await this.#writer.renew(loaded, held, life, entry)) !== null;
     return entry === undefined ? renew() : entry.around(loaded, renew);
+  }
+
+  /**
+   * Removes a session whose removal got no answer, now that Redis may answer again.
+   *
+   * @returns whether Redis has answered
+   */
+  async #removeAgain(sid: string): Promise<boolean> {
+    const { port, settings } = this.#context;
+    try {
+      // A question first: to remove twice what another process has stored anew would be a loss.
+      if ((await port.get(settings.prefix + sid)) === null) return true;
+      await this.#turns.take(sid, async (turn) => {
+        if (!this.#doomed.has(sid)) return;
+        turn.latest = undefined;
+        await this.#writer.remove(sid);
+        this.#doomed.delete(sid);
+      });
+      return true;
+    } catch (error) {
+      return !isInDoubt(error);
+    }
   }
 
   /**
@@ -129,49 +209,73 @@ export class Saver {
   #inTurn(
     { sid, loaded, user }: Order,
     text: Promise<Value>,
-    write: (value: Value, step: Step) => Promise<SaveResult>,
+    write: (plain: Value, step: Step) => Promise<SaveResult>,
   ): Promise<SaveResult> {
     // It may fail before its turn has come; the turn reports it.
     text.catch(() => {});
     return this.#turns.take(sid, async (turn) => {
-      const value = await text;
+      const plain = await text;
       const entry = this.#context.index?.open(sid, user());
-      if (entry === undefined) return write(value, { turn, entry });
+      if (entry === undefined) return write(plain, { turn, entry });
       let result: SaveResult = "GONE";
       const isThere = await entry.around(loaded, async () => {
-        result = await write(value, { turn, entry });
+        result = await write(plain, { turn, entry });
         return result !== "GONE";
       });
       return isThere || result === "GONE" ? result : this.#writer.discard(sid, "missing", turn);
     });
   }
 
-  /** @param redated - whether the app has set the expiry by hand, which counts as a change */
-  async #write(
-    loaded: Loaded,
-    own: Value,
-    life: Lifetime,
-    redated: boolean,
-    step: Step,
-  ): Promise<SaveResult> {
+  /** A row is saved without being used: its key lives on as it is, unless the app has set its end. */
+  #keepsLife({ isRow, cookie: before }: Loaded, now: CookieSeen): boolean {
+    return (
+      isRow &&
+      before.expires === now.expires &&
+      before.settings?.originalMaxAge === now.settings?.originalMaxAge
+    );
+  }
+
+  async #write(loaded: Loaded, wish: Wish, step: Step): Promise<SaveResult> {
     const writer = this.#writer;
-    const { sid, expected } = loaded;
-    if (expected === undefined) {
-      const result = await writer.set(sid, own, life, step);
-      if (result === "OK") noteSaved(loaded, own, own);
-      return result;
-    }
-    const isPlain = !redated && !writer.isOver(life);
-    if (isPlain && !(await this.#versions.isChanged(loaded, own))) {
-      const held = await writer.renew(loaded, step.turn.latest ?? expected, life, step.entry);
-      if (held === null) return writer.discard(sid, "missing", step.turn);
-      step.turn.latest = held;
-      return "OK";
+    const { sid, held } = loaded;
+    const isOver = wish.life !== undefined && writer.isOver(wish.life);
+    if (held === undefined) {
+      // It is generated for this id, so it takes back that what was there before was ended.
+      this.#doomed.delete(sid);
+      if (isOver && loaded.unanswered === NONE) return this.#endNew(sid, step.turn);
+    } else {
+      if (this.#doomed.has(sid)) return writer.discard(sid, "missing", step.turn);
+      const isPlain = !wish.isRedated && !isOver && loaded.unanswered.length === 0;
+      if (isPlain && !(await this.#versions.isChanged(held, await wish.own(held), loaded))) {
+        return this.#renewInTurn(loaded, held, wish, step);
+      }
     }
     return this.#context.settings.conflict === "overwrite"
-      ? writer.overwrite(loaded, own, life, step)
-      : writer.compareAndSet(loaded, own, life, step);
+      ? writer.overwrite(loaded, wish, step)
+      : writer.save(loaded, wish, step);
   }
+
+  /** A save that changes nothing is only a renewal. */
+  async #renewInTurn(loaded: Loaded, held: Held, { life }: Wish, step: Step): Promise<SaveResult> {
+    const writer = this.#writer;
+    const { turn, entry } = step;
+    const text = await writer.renew(loaded, turn.latest ?? held, life, entry);
+    if (text === null) return writer.discard(loaded.sid, "missing", turn);
+    turn.latest = text;
+    return "OK";
+  }
+
+  async #endNew(sid: string, turn: Turn): Promise<SaveResult> {
+    await this.#writer.remove(sid);
+    return this.#writer.discard(sid, "expired", turn);
+  }
+}
+
+/** The cookie of a session at the time of a call. */
+export interface CookieTaken {
+  readonly seen: CookieSeen;
+  /** A session that has nothing else. */
+  readonly text: Promise<Value>;
 }
 
 /** Which session is to be written, and for whom. */

@@ -3,6 +3,7 @@ import type { Port } from "../client/index.js";
 import type { Settings } from "../options.js";
 import {
   type CookieSettings,
+  cookieOf,
   hasDeadline,
   isRedated,
   type Lifetime,
@@ -41,11 +42,14 @@ export class Toucher {
     const { settings, renewals } = this.#context;
     const now = Date.now();
     const created = known?.created ?? now;
-    const inUse = known !== undefined && !isRedated(known, session);
+    const inUse = known !== undefined && !isRedated(known, cookieOf(session)?.expires);
     const life = lifetime(settings.rules, session, sid, created, now, inUse);
-    if (known !== undefined && mustStore(known, session)) return life;
+    if (known !== undefined && mustStore(known, cookieOf(session))) return life;
     if (settings.disableTTL || settings.disableTouch) return undefined;
-    return life.exact > now && renewals.covers(sid, life) ? undefined : life;
+    // In doubt: what this process remembers may be older than its last write.
+    const held = known?.unanswered.length === 0 ? known.held : undefined;
+    const isCovered = held && life.exact > now && renewals.covers(sid, held.stored, life, now);
+    return isCovered ? undefined : life;
   }
 
   /** Does what was planned. */
@@ -57,28 +61,59 @@ export class Toucher {
   ): Promise<TouchResult> {
     const { settings, renewals, saver } = this.#context;
     const isOver = !settings.disableTTL && life.exact <= Date.now();
-    if (isOver && known?.expected === undefined) {
-      await saver.destroy(sid);
-      return "EXPIRED";
+    if (known === undefined || known.held === undefined) {
+      if (isOver) {
+        await saver.destroy(sid);
+        return "EXPIRED";
+      }
+      if (known === undefined) return resultOf(await this.#renewUnknown(sid, session, false));
     }
+    // What the app does to the cookie while this waits is not what it asked for.
+    const cookie = saver.takeCookie(session);
     // Only when its first save is done it is known what there is to renew.
-    if (known !== undefined && known.expected === undefined) await saver.settled(sid);
+    if (known.held === undefined) await saver.settled(sid);
+    if (known.held === undefined) return resultOf(await this.#renewUnknown(sid, session, true));
+    const isEnding = isOver && !known.isRow;
     // One that is over is saved as well: another request may have made it live longer.
-    if (known !== undefined && (isOver || mustStore(known, session))) {
-      const result = await saver.saveCookie(known, cookieOf(session));
-      return result === "GONE" ? "EXPIRED" : "OK";
+    if (isEnding || mustStore(known, cookie.seen.settings)) {
+      return resultOf((await saver.saveCookie(known, cookie)) !== "GONE");
     }
-    const renewed =
-      known?.expected === undefined
-        ? await this.#renewUnknown(sid, session, known !== undefined)
-        : await saver.renew(known, life);
+    const renewed = known.isRow
+      ? await this.#extend(sid, known.user, life)
+      : await saver.renew(known, known.held, life);
     if (!renewed) renewals.forget(sid);
-    return renewed ? "OK" : "EXPIRED";
+    return resultOf(renewed);
+  }
+
+  /** Renews a session by a row of `all()`, of which the text is not remembered. */
+  async touchListed(sid: string, session: object): Promise<TouchResult> {
+    const { settings, index } = this.#context;
+    const now = Date.now();
+    const life = lifetime(settings.rules, session, sid, now, now, true);
+    const user = index?.storedUserOf(session);
+    if (settings.disableTTL || settings.disableTouch) return "OK";
+    return resultOf(await this.#extend(sid, user, life));
+  }
+
+  /** Renews a session by a row of a listing: that never shortens its life, and never ends it. */
+  async #extend(sid: string, user: string | undefined, { relaxed }: Lifetime): Promise<boolean> {
+    const { port, settings, renewals, saver, index } = this.#context;
+    if (saver.isDoomed(sid)) return false;
+    renewals.forget(sid);
+    const key = settings.prefix + sid;
+    const px = relaxed - Date.now();
+    if (px > 0) await port.expire(key, px, "longer");
+    const [left = null] = await port.remaining([key]);
+    if (left === null) return false;
+    if (user === undefined || index === undefined) return true;
+    const ends = left === Number.POSITIVE_INFINITY ? null : Date.now() + left;
+    return index.written(user, sid, ends, false);
   }
 
   /** Renews a session by an object that the store did not hand out. */
   async #renewUnknown(sid: string, session: object, inUse: boolean): Promise<boolean> {
     const { port, settings, records, renewals, saver, index } = this.#context;
+    if (saver.isDoomed(sid)) return false;
     const key = settings.prefix + sid;
     let created = Date.now();
     if (hasDeadline(settings.rules)) {
@@ -92,8 +127,8 @@ export class Toucher {
       await saver.destroy(sid);
       return false;
     }
+    renewals.forget(sid);
     if (!(await port.expire(key, life.relaxed - now))) return false;
-    renewals.remember(sid, life.relaxed, life);
     const user = index?.storedUserOf(session);
     return user === undefined || index === undefined
       ? true
@@ -102,15 +137,13 @@ export class Toucher {
 }
 
 /** Whether a session that nobody changed has to be written nevertheless. */
-function mustStore(known: Loaded, session: object): boolean {
-  if (known.expected === undefined) return false;
-  if (known.undated) return true;
-  const cookie = cookieOf(session);
-  if (known.cookie === undefined || cookie === undefined) return false;
-  return !sameSettings(known.cookie, cookie);
+function mustStore({ held, cookie }: Loaded, now: CookieSettings | undefined): boolean {
+  if (held === undefined) return false;
+  if (held.isStale) return true;
+  if (cookie.settings === undefined || now === undefined) return false;
+  return !sameSettings(cookie.settings, now);
 }
 
-function cookieOf(session: object): CookieSettings | undefined {
-  const { cookie } = session as { cookie?: unknown };
-  return typeof cookie === "object" && cookie !== null ? (cookie as CookieSettings) : undefined;
+function resultOf(isRenewed: boolean): TouchResult {
+  return isRenewed ? "OK" : "EXPIRED";
 }

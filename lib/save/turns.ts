@@ -1,11 +1,11 @@
 // Lets the writers of one session in this process take turns.
 import { performance } from "node:perf_hooks";
-import type { Value } from "../session/index.js";
+import type { Text } from "../session/index.js";
 
 /** What the writers of one session that wait for each other pass on. */
 export interface Turn {
   /** What this process last wrote for the session, while writers are waiting. */
-  latest: Value | undefined;
+  latest: Text | undefined;
 }
 
 interface Line extends Turn {
@@ -38,8 +38,9 @@ export class Turns {
       const asked = performance.now();
       const next = () => write(waiting);
       // Redis does not answer: whoever has waited for that long too need not wait once more.
-      const failed = (error: { code?: unknown }) => {
-        if (error.code === "ERR_TIMEOUT" && performance.now() - asked >= this.#timeout) throw error;
+      const failed = (error: { code?: unknown } | undefined) => {
+        if (error?.code === "ERR_TIMEOUT" && performance.now() - asked >= this.#timeout)
+          throw error;
         return next();
       };
       result = line.last.then(next, failed);

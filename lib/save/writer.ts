@@ -1,22 +1,29 @@
 // The commands by which sessions are written, and what their replies mean.
+import { randomBytes } from "node:crypto";
 import { performance } from "node:perf_hooks";
 import { StoreError } from "../base/index.js";
-import type { Port } from "../client/index.js";
+import type { Port, TimeToLive } from "../client/index.js";
 import type { Settings } from "../options.js";
 import {
+  type Held,
+  isOver,
+  isWhole,
   type Lifetime,
   type Loaded,
   lifetime,
   type MergeReport,
+  NONE,
   type Records,
   type Renewals,
   refreshExpires,
   sameValue,
   shortSid,
+  type Text,
   type Value,
 } from "../session/index.js";
 import type { Membership, UserIndex } from "../users/index.js";
 import type { Conflicts } from "./conflict.js";
+import { type Doubts, isInDoubt } from "./doubts.js";
 import { COMPARE_AND_REMOVE, COMPARE_AND_RENEW } from "./scripts.js";
 import type { Turn } from "./turns.js";
 
@@ -53,134 +60,214 @@ export interface Step {
   readonly entry: Membership | undefined;
 }
 
-/** What one round of a save wants Redis to do. */
+/** What the app wants to be stored of a loaded object. */
+export interface Wish {
+  /** The plain text of the object, once it is known what the object started from. */
+  own(base: Held | undefined): Value | Promise<Value>;
+  /** `undefined`: what the key has left to live. */
+  readonly life: Lifetime | undefined;
+  /** Whether the app has set the date of the cookie by hand. */
+  readonly isRedated: boolean;
+  readonly user: string | undefined;
+}
+
+/** What one round asks Redis to do with the key. */
 interface Attempt {
   /** The text to write; `undefined`: what is there holds everything already. */
-  readonly value: Value | undefined;
-  readonly life: Lifetime;
+  readonly text: Text | undefined;
+  /** `undefined`: the life that the key has. */
+  readonly life: Lifetime | undefined;
+  /** What the object itself says; it may be less than the text. */
+  readonly own?: Value;
+  /** What no other write has in its text. */
+  readonly mark?: string | undefined;
   readonly report?: MergeReport;
 }
 
-/** The commands by which sessions are written, and what their replies mean. */
+/** What is to be done with a session, whatever it turns out to be. */
+interface Task {
+  readonly sid: string;
+  /** What Redis should hold; `null`: nothing. */
+  readonly from: Text | null;
+  /** What to ask for where this is there; `null`: nothing, and the session is left alone. */
+  plan(there: Text | null): Attempt | null | Promise<Attempt | null>;
+  /** Whether the session is written where there is none. */
+  mayCreate?(): boolean;
+  /** A command got no answer that was to put this attempt in the place of that text. */
+  onFailed?(error: unknown, attempt: Attempt, there: Text | null): void;
+  readonly entry: Membership | undefined;
+}
+
+/** What was done in the end, and the text that is there now. */
+interface Done {
+  readonly attempt: Attempt;
+  readonly text: Text;
+  /** Whether the session was over and is removed. */
+  readonly isOver: boolean;
+}
+
+/** So many times a write is computed anew, however fast the other processes are. */
+const MOST_ROUNDS = 1000;
+
+/** Writes sessions, each when its turn has come. */
 export class Writer {
   readonly #context: WriterContext;
   readonly #conflicts: Conflicts;
+  readonly #doubts: Doubts;
 
-  constructor(context: WriterContext, conflicts: Conflicts) {
+  constructor(context: WriterContext, conflicts: Conflicts, doubts: Doubts) {
     this.#context = context;
     this.#conflicts = conflicts;
+    this.#doubts = doubts;
   }
 
   /** Writes a session whatever Redis holds. */
-  async set(sid: string, value: Value, life: Lifetime, step: Step): Promise<SaveResult> {
-    const { port, renewals, settings } = this.#context;
-    if (this.isOver(life)) {
-      await this.remove(sid);
-      return this.discard(sid, "expired", step.turn);
-    }
+  async set(sid: string, plain: Value, life: Lifetime, step: Step): Promise<SaveResult> {
+    const { port, settings } = this.#context;
+    if (this.isOver(life)) return this.#end(sid, step);
+    const text = this.#sealed(plain, sid);
     // At least 1: the millisecond may have passed since the line above.
     const px = settings.disableTTL ? null : Math.max(1, life.exact - Date.now());
-    const written = port.set(settings.prefix + sid, value, px);
+    const sent = performance.now();
+    const written = port.set(settings.prefix + sid, text.stored, px);
     step.entry?.sent(px && life.exact);
     await written;
-    if (px !== null) renewals.remember(sid, life.exact, life);
-    step.turn.latest = value;
+    this.#remember(sid, text, px, sent, life);
+    step.turn.latest = text;
     return "OK";
   }
 
-  /** Writes a loaded session wherever there still is one. */
-  async overwrite(loaded: Loaded, own: Value, life: Lifetime, step: Step): Promise<SaveResult> {
-    const { port, settings } = this.#context;
-    const { sid } = loaded;
-    if (this.isOver(life)) {
-      await this.remove(sid);
-      return this.discard(sid, "expired", step.turn);
+  /** Writes a row of `all()` where its key still is. */
+  async setListed(sid: string, plain: Value, step: Step): Promise<SaveResult> {
+    const { port, settings, renewals } = this.#context;
+    renewals.forget(sid);
+    const text = this.#sealed(plain, sid);
+    const key = settings.prefix + sid;
+    if (!(await port.set(key, text.stored, "keep", "existing"))) {
+      return this.discard(sid, "missing", step.turn);
     }
+    step.turn.latest = text;
+    await this.#tellIndex(key, step.entry);
+    return "OK";
+  }
+
+  /** Writes an object as the last writer: over what is there, or where nothing is if it is new. */
+  async overwrite(loaded: Loaded, wish: Wish, step: Step): Promise<SaveResult> {
+    const { port, settings } = this.#context;
+    const { sid, held } = loaded;
+    const { life } = wish;
+    if (life && this.isOver(life)) return this.#end(sid, step);
+    const own = await wish.own(held);
+    const text = this.#sealed(own, sid);
+    const key = settings.prefix + sid;
     const px = this.#px(life);
-    const written = port.set(settings.prefix + sid, own, px, "existing");
-    step.entry?.sent(px && life.relaxed);
-    if (!(await written)) return this.discard(sid, "missing", step.turn);
-    this.#remember(sid, life);
-    noteSaved(loaded, own, own);
-    step.turn.latest = own;
+    const sent = performance.now();
+    let isWritten = false;
+    try {
+      // As a new one first: should that come late, it does not undo a later save.
+      for (const when of held === undefined
+        ? (["new", "existing"] as const)
+        : ["existing" as const]) {
+        const written = port.set(key, text.stored, px, when);
+        if (life) step.entry?.sent(px === null ? null : life.relaxed);
+        isWritten = await written;
+        if (isWritten) break;
+      }
+    } catch (error) {
+      const attempt: Attempt = { text, life, own };
+      this.#doubt(loaded, attempt, held?.plain, wish.user, error);
+      throw error;
+    }
+    if (!isWritten) return this.#gone(loaded, "missing", step.turn);
+    if (life) this.#remember(sid, text, px, sent, life);
+    else await this.#tellIndex(key, step.entry);
+    this.#note(loaded, { ...text, own, isStale: false }, step.turn);
     return "OK";
   }
 
   /**
-   * Writes a loaded session where it still is what it was, merged with what others wrote otherwise.
-   * One that is over is removed by the same rule: what another request made of it may live.
+   * Writes a loaded object where the session still is what it was, merged with what others wrote
+   * otherwise. One that is over is removed by the same rule: what another request made of it may
+   * live. A new object is written where there is none.
    */
-  async compareAndSet(loaded: Loaded, own: Value, life: Lifetime, step: Step): Promise<SaveResult> {
-    const { settings } = this.#context;
+  async save(loaded: Loaded, wish: Wish, step: Step): Promise<SaveResult> {
+    const { settings, index } = this.#context;
     const { sid } = loaded;
-    const until = performance.now() + settings.timeout;
-    let there = step.turn.latest ?? (loaded.expected as Value);
-    for (;;) {
-      let attempt: Attempt = { value: own, life };
-      if (!sameValue(there, loaded.ancestor as Value)) {
-        const resolution = await this.#conflicts.resolve(loaded, there, own);
-        if (resolution === null) return this.discard(sid, "user-changed", step.turn);
-        step.entry?.belongsTo(this.#context.index?.storedUserOf(resolution.session));
-        attempt = resolution;
+    const { entry, turn } = step;
+    let reason: DiscardReason = "missing";
+    const plan = async (there: Text | null): Promise<Attempt | null> => {
+      const base = there === null ? loaded.held : await this.#doubts.settle(loaded, there);
+      const own = await wish.own(base);
+      if (there === null || (await this.#isFree(sid, there, base))) {
+        return this.#attempt(loaded, { plain: own, own, life: wish.life });
       }
-      const isOver = this.isOver(attempt.life);
-      const reply = await this.#send(sid, there, attempt, isOver, step);
-      if (reply === 0) return this.discard(sid, "missing", step.turn);
-      const { value, report } = attempt;
-      if (reply === 1) {
-        if (isOver) return this.discard(sid, "expired", step.turn);
-        this.#remember(sid, attempt.life);
-        step.turn.latest = value ?? there;
-        noteSaved(loaded, step.turn.latest, own);
-        if (report === undefined || report.kept.length === 0) return "OK";
-        this.#context.onMerged(sid, report);
-        return "MERGED";
+      const { isRedated } = wish;
+      const resolution = await this.#conflicts.resolve({ loaded, base, there, own, isRedated });
+      if (resolution === null) {
+        reason = "user-changed";
+        return null;
       }
-      there = reply as Value;
-      if (performance.now() >= until) throw conflictError(sid, settings.timeout);
-    }
+      entry?.belongsTo(index?.storedUserOf(resolution.session));
+      const { plain, report } = resolution;
+      return this.#attempt(loaded, { plain, own, life: wish.life && resolution.life, report });
+    };
+    const from = await this.#start(loaded, turn);
+    if (from === null && loaded.held !== undefined) return this.#gone(loaded, reason, turn);
+    const done = await this.#agree({
+      sid,
+      from,
+      plan,
+      entry,
+      mayCreate: () => loaded.held === undefined,
+      onFailed: (error, attempt, there) =>
+        this.#doubt(loaded, attempt, there?.plain, wish.user, error),
+    });
+    if (done === null) return this.#gone(loaded, reason, turn);
+    if (done.isOver) return this.#gone(loaded, "expired", turn);
+    const { own = done.text.plain, mark, life, report } = done.attempt;
+    this.#note(loaded, { ...done.text, own, isStale: mark !== undefined }, turn);
+    if (life === undefined) await this.#tellIndex(settings.prefix + sid, entry);
+    if (report === undefined || report.kept.length === 0) return "OK";
+    this.#context.onMerged(sid, report);
+    return "MERGED";
   }
 
-  /** Renews what is `there`, or what it has become; the value that was renewed, or `null`. */
+  /** Renews what a loaded object was, or what that has become; the text that is there, or `null`. */
   async renew(
     loaded: Loaded,
-    there: Value,
-    life: Lifetime,
+    from: Text,
+    life: Lifetime | undefined,
     entry: Membership | undefined,
-  ): Promise<Value | null> {
+  ): Promise<Text | null> {
     const { port, settings } = this.#context;
-    const { sid } = loaded;
-    const key = settings.prefix + sid;
+    const { sid, held } = loaded;
     if (settings.conflict === "overwrite") {
+      const key = settings.prefix + sid;
       const px = this.#px(life);
+      const sent = performance.now();
       // Without an expiry and without scripts there is no cheaper question.
       const asked =
-        px === null ? port.get(key).then((value) => value !== null) : port.expire(key, px);
-      entry?.sent(px && life.relaxed);
-      const renewed = await asked;
-      if (renewed) this.#remember(sid, life);
-      return renewed ? there : null;
+        typeof px === "number"
+          ? port.expire(key, px)
+          : port.get(key).then((value) => value !== null);
+      if (life) entry?.sent(px === null ? null : life.relaxed);
+      if (!(await asked)) return null;
+      if (life) this.#remember(sid, from, px, sent, life);
+      else await this.#tellIndex(key, entry);
+      return from;
     }
-    const until = performance.now() + settings.timeout;
-    let held = there;
-    // After a merge, or another save in this process, the session's cookie may not be the object's.
-    let ends = sameValue(there, loaded.ancestor as Value)
-      ? life
-      : await this.#lifeOf(there, loaded, entry);
-    for (;;) {
-      const px = this.#px(ends);
-      const renewed = port.run(COMPARE_AND_RENEW, key, [held, String(px ?? "")]);
-      entry?.sent(px && ends.relaxed);
-      const reply = await renewed;
-      if (reply === 0) return null;
-      if (reply === 1) {
-        this.#remember(sid, ends);
-        return held;
-      }
-      if (performance.now() >= until) throw conflictError(sid, settings.timeout);
-      held = reply as Value;
-      ends = await this.#lifeOf(held, loaded, entry);
-    }
+    const done = await this.#agree({
+      sid,
+      from,
+      entry,
+      // After a merge, or another save in this process, the session's cookie may not be the object's.
+      plan: async (there) =>
+        held !== undefined && sameValue((there as Text).stored, held.stored) && isWhole(held)
+          ? { text: undefined, life }
+          : { text: undefined, life: life && (await this.#lifeOf(there as Text, loaded, entry)) },
+    });
+    if (done && life === undefined) await this.#tellIndex(settings.prefix + sid, entry);
+    return done?.text ?? null;
   }
 
   /** Removes a session, whatever Redis holds; how many there were. */
@@ -201,73 +288,196 @@ export class Writer {
     return !this.#context.settings.disableTTL && life.exact <= Date.now();
   }
 
-  #send(
+  /**
+   * Asks Redis for what is planned for the text that is there, and plans anew for what it says is
+   * there instead. The only loop of its kind.
+   *
+   * @returns `null` where there is no session, or nothing was planned
+   */
+  async #agree({ sid, from, plan, mayCreate, onFailed, entry }: Task): Promise<Done | null> {
+    const { settings, records } = this.#context;
+    const until = performance.now() + settings.timeout;
+    let there = from;
+    for (let round = 1; ; round++) {
+      const attempt = await plan(there);
+      if (attempt === null) return null;
+      const { life, text } = attempt;
+      const isOver = life !== undefined && this.isOver(life);
+      let reply: number | Value;
+      try {
+        const px = this.#px(life);
+        const sent = performance.now();
+        reply = await (isOver
+          ? this.#sendEnd(sid, there)
+          : this.#send(sid, there, attempt, px, entry));
+        if (reply === 1) {
+          const now = (text ?? there) as Text;
+          if (!isOver && life !== undefined) this.#remember(sid, now, px, sent, life);
+          else this.#context.renewals.forget(sid);
+          return { attempt, text: now, isOver };
+        }
+      } catch (error) {
+        if (!isOver) onFailed?.(error, attempt, there);
+        throw error;
+      }
+      if (typeof reply === "number") {
+        if (!mayCreate?.()) return null;
+        there = null;
+      } else {
+        // It was compared as bytes: these are none that the client can give back as they are.
+        if (there !== null && sameValue(reply, there.stored)) throw notText(sid);
+        there = { stored: reply, plain: records.open(reply, sid) };
+      }
+      if (round >= MOST_ROUNDS || performance.now() >= until) {
+        throw conflictError(sid, settings.timeout);
+      }
+    }
+  }
+
+  /** One command of {@link #agree}: 1 done, 0 no session, or the text that is there instead. */
+  async #send(
     sid: string,
-    there: Value,
-    { value, life }: Attempt,
-    isOver: boolean,
-    { entry }: Step,
+    there: Text | null,
+    { text, life }: Attempt,
+    px: TimeToLive,
+    entry: Membership | undefined,
   ): Promise<number | Value> {
     const { port, settings } = this.#context;
     const key = settings.prefix + sid;
-    if (isOver) return port.run(COMPARE_AND_REMOVE, key, [there]);
-    const px = this.#px(life);
+    if (there === null) {
+      const created = port.set(key, (text as Text).stored, px, "new");
+      if (life) entry?.sent(px === null ? null : life.relaxed);
+      return (await created) ? 1 : ((await port.get(key)) ?? 0);
+    }
+    const ms = px === "keep" ? "" : String(px ?? "");
     const written =
-      value === undefined
-        ? port.run(COMPARE_AND_RENEW, key, [there, String(px ?? "")])
-        : this.#replace(key, there, value, px);
-    entry?.sent(px && life.relaxed);
-    return written;
+      text === undefined
+        ? port.run(COMPARE_AND_RENEW, key, [there.stored, ms])
+        : port.replace(key, there.stored, text.stored, px);
+    if (life) entry?.sent(px === null ? null : life.relaxed);
+    const reply = await written;
+    return reply === true ? 1 : (reply ?? 0);
   }
 
-  /** A client repeats a command after a reconnect: what is written already needs its expiry alone. */
-  async #replace(
-    key: string,
-    there: Value,
-    value: Value,
-    px: number | null,
-  ): Promise<number | Value> {
-    const { port } = this.#context;
-    const reply = await port.replace(key, there, value, px);
-    if (reply === true || reply === null) return Number(reply);
-    return sameValue(reply, value)
-      ? port.run(COMPARE_AND_RENEW, key, [value, String(px ?? "")])
-      : reply;
+  /** Removes what is there; replies as above. */
+  async #sendEnd(sid: string, there: Text | null): Promise<number | Value> {
+    const { port, settings } = this.#context;
+    if (there === null) return 1;
+    return port.run(COMPARE_AND_REMOVE, settings.prefix + sid, [there.stored]);
+  }
+
+  /** What Redis should hold before a save; asks where too much is in doubt. */
+  async #start(loaded: Loaded, turn: Turn): Promise<Text | null> {
+    const { port, records, settings } = this.#context;
+    const { sid } = loaded;
+    this.#doubts.hear(loaded);
+    if (!this.#doubts.isFull(loaded)) {
+      return turn.latest ?? loaded.held ?? loaded.unanswered.at(-1)?.held ?? null;
+    }
+    const stored = await port.get(settings.prefix + sid);
+    const there = stored === null ? null : { stored, plain: records.open(stored, sid) };
+    if (there !== null) await this.#doubts.settle(loaded, there);
+    this.#doubts.shorten(loaded);
+    return there;
+  }
+
+  /** Whether the object may take the place of what is there as it is. */
+  async #isFree(sid: string, there: Text, base: Held | undefined): Promise<boolean> {
+    if (base !== undefined) return sameValue(there.stored, base.stored) && isWhole(base);
+    // A new object finds another session: one that is over gives way.
+    const { records, settings } = this.#context;
+    const { session, created } = await records.read(there.stored, sid);
+    const now = Date.now();
+    return isOver(settings.rules, session, sid, created ?? now, now);
+  }
+
+  /** Seals what is to be written; with a mark where an earlier write may still come. */
+  async #attempt(
+    { sid, unanswered }: Loaded,
+    { plain, ...rest }: Omit<Attempt, "text"> & { plain: Value | undefined },
+  ): Promise<Attempt> {
+    if (plain === undefined) return { ...rest, text: undefined };
+    if (unanswered.length === 0) return { ...rest, text: this.#sealed(plain, sid) };
+    const mark = randomBytes(6).toString("base64url");
+    const marked = await this.#context.records.marked(plain, sid, mark);
+    return { ...rest, mark, text: this.#sealed(marked, sid) };
+  }
+
+  #sealed(plain: Value, sid: string): Text {
+    return { stored: this.#context.records.seal(plain, sid), plain };
   }
 
   /** When a session ends that is renewed as it is stored. */
   async #lifeOf(
-    value: Value,
+    { plain }: Text,
     { sid, created: seen }: Loaded,
     entry: Membership | undefined,
   ): Promise<Lifetime> {
     const { records, settings, index } = this.#context;
-    const { session, created = seen } = await records.read(value, sid);
+    const { session, created = seen } = await records.parse(plain, sid);
     entry?.belongsTo(index?.storedUserOf(session));
     const now = Date.now();
     refreshExpires(settings.rules, session, created, now);
     return lifetime(settings.rules, session, sid, created, now, true);
   }
 
-  #remember(sid: string, life: Lifetime): void {
-    const { renewals, settings } = this.#context;
-    if (!settings.disableTTL) renewals.remember(sid, life.relaxed, life);
+  /** Tells the index when a session ends that kept its life. */
+  async #tellIndex(key: string, entry: Membership | undefined): Promise<void> {
+    if (entry === undefined) return;
+    const [left = null] = await this.#context.port.remaining([key]);
+    if (left === null) return;
+    entry.sent(left === Number.POSITIVE_INFINITY ? null : Date.now() + left);
   }
 
-  /** What a renewal or a compare-and-set asks for, in ms from now; `null` for no expiry. */
-  #px(life: Lifetime): number | null {
+  /** After a save Redis holds this, and nothing is in doubt any longer. */
+  #note(loaded: Loaded, held: Held, turn: Turn): void {
+    loaded.held = held;
+    loaded.unanswered = NONE;
+    turn.latest = held;
+  }
+
+  #gone(loaded: Loaded, reason: DiscardReason, turn: Turn): SaveResult {
+    loaded.unanswered = NONE;
+    return this.discard(loaded.sid, reason, turn);
+  }
+
+  /** A session that is over is stored by removing it. */
+  async #end(sid: string, { turn }: Step): Promise<SaveResult> {
+    await this.remove(sid);
+    return this.discard(sid, "expired", turn);
+  }
+
+  #doubt(
+    loaded: Loaded,
+    { text, own, mark }: Attempt,
+    before: Value | undefined,
+    user: string | undefined,
+    error: unknown,
+  ): void {
+    // Whether a renewal has happened matters to nobody but the next one.
+    this.#context.renewals.forget(loaded.sid);
+    if (text === undefined || own === undefined || !isInDoubt(error)) return;
+    const held: Held = { ...text, own, isStale: mark !== undefined };
+    this.#doubts.add(loaded, { held, before, mark, user }, error);
+  }
+
+  #remember(sid: string, { stored }: Text, px: TimeToLive, sent: number, life: Lifetime): void {
+    if (typeof px === "number") this.#context.renewals.remember(sid, stored, px, sent, life);
+  }
+
+  /** What a renewal or a compare-and-set asks for, in ms from now. */
+  #px(life: Lifetime | undefined): TimeToLive {
+    if (life === undefined) return "keep";
     return this.#context.settings.disableTTL ? null : Math.max(1, life.relaxed - Date.now());
   }
-}
-
-/** After a save Redis holds `expected`, of which `ancestor` is what the object itself says. */
-export function noteSaved(loaded: Loaded, expected: Value, ancestor: Value): void {
-  loaded.expected = expected;
-  loaded.ancestor = ancestor;
-  loaded.undated = false;
 }
 
 function conflictError(sid: string, timeout: number): StoreError {
   const message = `session ${shortSid(sid)} kept being changed by other processes for ${timeout} ms; nothing was stored, save it again`;
   return new StoreError("ERR_CONFLICT", message);
+}
+
+function notText(sid: string): StoreError {
+  const message = `what Redis holds for ${shortSid(sid)} is not text in UTF-8; destroy it, or read it with a serializer that is binary`;
+  return new StoreError("ERR_CORRUPT_SESSION", message);
 }

@@ -11,8 +11,23 @@ export {
 } from "./expiry.js";
 export { handleOf } from "./handle.js";
 export { assertSid, isWellFormed, patternOf, shortSid } from "./keys.js";
-export { expiresOf, isRedated, type Loaded, LoadedSessions } from "./loaded.js";
-export { type MergeReport, merge, reportMerge, sameSession, type Tree } from "./merge.js";
+export { hasLanded } from "./landed.js";
+export {
+  type CookieSeen,
+  cookieOf,
+  cookieSeen,
+  type Held,
+  isRedated,
+  isWhole,
+  type Listed,
+  type Loaded,
+  LoadedSessions,
+  loadedOf,
+  NONE,
+  type Text,
+  type Unanswered,
+} from "./loaded.js";
+export { type MergeReport, merge, reportMerge, sameSession } from "./merge.js";
 export { Records, type SessionRecord } from "./record.js";
 export { Renewals } from "./renewals.js";
 export {
@@ -21,5 +36,6 @@ export {
   type Serializer,
   type TextSerializer,
 } from "./serializer.js";
+export type { Tree } from "./trees.js";
 export { sameValue, type Value } from "./value.js";
 export { hiddenKeys, type Inflate, type Version, Versions } from "./version.js";

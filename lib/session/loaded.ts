@@ -1,59 +1,156 @@
-// What the store knows of the session objects that it handed out.
-
+// What the store knows of the session objects that it handed out, or that it saved first.
 import { type CookieSettings, settingsOf } from "./cookie.js";
-import type { Tree } from "./merge.js";
-import type { Value } from "./value.js";
+import type { SessionRecord } from "./record.js";
+import type { Tree } from "./trees.js";
+import { sameValue, type Value } from "./value.js";
 
-/** What the store knows of a session object that it handed out, or that it saved first. */
+/** A text of a session. */
+export interface Text {
+  /** As Redis holds it. */
+  readonly stored: Value;
+  /** The same, as the serializer wrote it. */
+  readonly plain: Value;
+}
+
+/** What Redis should hold for a session, and what its object was when it was loaded or saved. */
+export interface Held extends Text {
+  /**
+   * What the object itself said, as the serializer writes it. After a merge `plain` holds more: what
+   * others wrote.
+   */
+  readonly own: Value;
+  /** Whether the text is to be written anew though nothing was changed: it lacks the creation time, or has a mark. */
+  readonly isStale: boolean;
+}
+
+/** A write that may have been sent and has no answer: it has happened, has not, or happens later. */
+export interface Unanswered {
+  /** What Redis holds if it has happened, and what the object said then. */
+  readonly held: Held;
+  /** The plain text that it was to replace; `undefined`: it was to be the first. */
+  readonly before: Value | undefined;
+  /** What no other write has in its text. */
+  readonly mark: string | undefined;
+  /** Whose session it makes. */
+  readonly user: string | undefined;
+  /** Whether a late answer has said that it has happened. */
+  hasLanded: boolean;
+}
+
+/** What an object said of its cookie when it was handed out or last saved. */
+export interface CookieSeen {
+  /** `undefined` without a cookie. */
+  readonly settings: CookieSettings | undefined;
+  readonly expires: unknown;
+}
+
+/**
+ * What the store knows of one session object under one session id. The object is in one of these
+ * states:
+ *
+ * - new: express-session has generated it and nothing of it was saved. `held` is `undefined`.
+ * - held: it was loaded or saved, and Redis should hold what `held` says.
+ * - in doubt: besides, one to four writes have no answer. `unanswered` has them, the oldest first.
+ */
 export interface Loaded {
   /** The knowledge holds under this session id only; under another one the object is a new session. */
   readonly sid: string;
-  /** The exact text that Redis should hold; `undefined` until the first save of a new session. */
-  expected: Value | undefined;
-  /**
-   * The text of this object itself when it was last loaded or saved. After a merge it is not
-   * `expected`: that also holds what others wrote.
-   */
-  ancestor: Value | undefined;
   /** When the session was created, in ms since the epoch; where that is not stored, first seen. */
   readonly created: number;
   /** The creation time as it is to be stored; `undefined` where none is. */
   readonly stamp: number | undefined;
-  /** Whether a creation time is needed and not stored yet. */
-  undated: boolean;
-  /** Whose session it was when loaded or last saved, where sessions are indexed by user. */
-  user: string | undefined;
   /** Whether the object is what `createSession` makes, or plain as `get` returns it. */
   readonly inflated: boolean;
-  /** The cookie's settings when loaded or last saved; `undefined` without a cookie. */
-  cookie: CookieSettings | undefined;
-  /** `cookie.expires` as the object had it when it was handed out or last saved. */
-  expires: unknown;
+  /** Whether a listing gave it: to save it is no use of the session, and keeps the life of the key. */
+  readonly isRow: boolean;
   /** Stored keys that the object cannot show, because a Session has a member of that name. */
   readonly hidden: Tree | undefined;
+  held: Held | undefined;
+  unanswered: readonly Unanswered[];
+  cookie: CookieSeen;
+  /** Whose session it was when loaded or last saved, where sessions are indexed by user. */
+  user: string | undefined;
+}
+
+/** A row of `all()`. Its text is not remembered: a million would not fit. */
+export interface Listed {
+  readonly sid: string;
+  /** The creation time that is stored with it, if one is. */
+  readonly created: number | undefined;
+  /** Whether the listing has added the property `id`. */
+  readonly hasId: boolean;
+}
+
+/** No write without an answer. */
+export const NONE: readonly Unanswered[] = [];
+
+/** What a reader knows of a session that it hands out. */
+export interface Handed {
+  readonly sid: string;
+  /** As Redis holds it. */
+  readonly stored: Value;
+  readonly record: SessionRecord;
+  /** Whether creation times are stored. */
+  readonly dated: boolean;
+  /** In ms since the epoch. */
+  readonly now: number;
+  readonly user: string | undefined;
+  readonly isRow: boolean;
+}
+
+/** What is known of a plain session that was just read. Its cookie is taken as it is now. */
+export function loadedOf({ sid, stored, record, dated, now, user, isRow }: Handed): Loaded {
+  const { session, plain, created: known } = record;
+  const created = known ?? now;
+  const isStale = dated && known === undefined;
+  return {
+    sid,
+    created,
+    stamp: dated ? created : known,
+    inflated: false,
+    isRow,
+    hidden: undefined,
+    held: { stored, plain, own: plain, isStale },
+    unanswered: NONE,
+    cookie: cookieSeen(session),
+    user,
+  };
+}
+
+/** Whether the text holds what the object said, and nothing else. */
+export function isWhole({ plain, own }: Held): boolean {
+  return sameValue(plain, own);
+}
+
+/** What a session object says of its cookie now. */
+export function cookieSeen(session: object): CookieSeen {
+  const cookie = cookieOf(session);
+  return { settings: cookie && settingsOf(cookie), expires: cookie?.expires };
+}
+
+/** The cookie of a session, or `undefined` where it has none. */
+export function cookieOf(session: object): CookieSettings | undefined {
+  const { cookie } = session as { cookie?: unknown };
+  return typeof cookie === "object" && cookie !== null ? (cookie as CookieSettings) : undefined;
 }
 
 /**
  * Whether the app has set `cookie.expires` of a plain object by hand. (A Cookie keeps its
  * `originalMaxAge` in step with its date, and express-session renews that date itself.)
  */
-export function isRedated(loaded: Loaded, session: object): boolean {
-  return !loaded.inflated && expiresOf(session) !== loaded.expires;
-}
-
-/** `cookie.expires`, whatever stands there. */
-export function expiresOf(session: object): unknown {
-  return (session as { cookie?: { expires?: unknown } | null }).cookie?.expires;
+export function isRedated(loaded: Loaded, expires: unknown): boolean {
+  return !loaded.inflated && expires !== loaded.cookie.expires;
 }
 
 /** The settings of a cookie that was not stored. */
 const NO_SETTINGS = settingsOf({});
 
-interface Entry extends Loaded {
+interface Entry {
+  readonly loaded: Loaded | Listed;
   /** The store that knows the object. */
-  owner?: LoadedSessions;
+  readonly owner: LoadedSessions;
   /** The same object of another store, or under another session id. */
-  other?: Entry | undefined;
+  readonly other: Entry | undefined;
 }
 
 /** Constructs the object that it is given: a class that extends this adds its private members to that. */
@@ -62,31 +159,46 @@ function itself(object: object): object {
 }
 
 /**
- * What is known of a session object, as a private member of the object itself: as invisible as in a
+ * What is known of an object, as a private member of the object itself: as invisible as in a
  * WeakMap, and without its price, which for the garbage collector alone is that of a JSON.parse.
  */
 class Known extends (itself as unknown as new (object: object) => object) {
   #entry: Entry | undefined;
 
-  static of(session: object): Entry | undefined {
-    return #entry in session ? session.#entry : undefined;
+  static of(object: object): Entry | undefined {
+    return #entry in object ? object.#entry : undefined;
   }
 
-  static add(session: object, entry: Entry): void {
-    const known = #entry in session ? session : new Known(session);
+  static add(object: object, loaded: Loaded | Listed, owner: LoadedSessions): void {
+    const known = #entry in object ? object : new Known(object);
     // What was known of it before under the same id, it replaces.
     const last = known.#entry;
-    entry.other = last?.sid === entry.sid && last.owner === entry.owner ? last.other : last;
-    known.#entry = entry;
+    const isSame = last?.loaded.sid === loaded.sid && last.owner === owner;
+    known.#entry = { loaded, owner, other: isSame ? last.other : last };
   }
 }
 
 /** The session objects that the store knows, for as long as the app holds them. */
 export class LoadedSessions {
+  /** What is known of an object that was loaded or saved under this id. */
   find(session: object, sid: string): Loaded | undefined {
-    let entry = Known.of(session);
-    while (entry !== undefined && (entry.sid !== sid || entry.owner !== this)) entry = entry.other;
-    return entry;
+    const known = this.#find(session, sid);
+    return known !== undefined && "held" in known ? known : undefined;
+  }
+
+  /** What is known of an object that `all()` listed under this id. */
+  findListed(session: object, sid: string): Listed | undefined {
+    const known = this.#find(session, sid);
+    return known !== undefined && "hasId" in known ? known : undefined;
+  }
+
+  /** Whether a listing gave this object, under any id. */
+  isRow(session: object): boolean {
+    for (let entry = Known.of(session); entry !== undefined; entry = entry.other) {
+      const { loaded, owner } = entry;
+      if (owner === this && ("hasId" in loaded || loaded.isRow)) return true;
+    }
+    return false;
   }
 
   /**
@@ -100,29 +212,49 @@ export class LoadedSessions {
     const now = Date.now();
     return this.add(session, {
       sid,
-      expected: undefined,
-      ancestor: undefined,
       created: now,
       stamp: dated ? now : undefined,
-      undated: false,
-      user: undefined,
       inflated: true,
-      cookie: undefined,
-      expires: expiresOf(session),
+      isRow: false,
       hidden: undefined,
+      held: undefined,
+      unanswered: NONE,
+      cookie: { settings: undefined, expires: cookieOf(session)?.expires },
+      user: undefined,
     });
   }
 
-  /** Adds the Session that express-session has made of a plain one. */
+  /** Adds the Session that express-session has made of a plain one, for a request. */
   addInflated(session: object, plain: Loaded, hidden: Tree | undefined): void {
-    const cookie = plain.cookie ?? NO_SETTINGS;
-    this.add(session, { ...plain, inflated: true, cookie, hidden });
+    const { expires, settings = NO_SETTINGS } = plain.cookie;
+    this.add(session, {
+      sid: plain.sid,
+      created: plain.created,
+      stamp: plain.stamp,
+      inflated: true,
+      isRow: false,
+      hidden,
+      held: plain.held,
+      unanswered: plain.unanswered,
+      cookie: { settings, expires },
+      user: plain.user,
+    });
   }
 
   add(session: object, loaded: Loaded): Loaded {
-    const entry: Entry = loaded;
-    entry.owner = this;
-    Known.add(session, entry);
-    return entry;
+    Known.add(session, loaded, this);
+    return loaded;
+  }
+
+  addListed(session: object, listed: Listed): void {
+    Known.add(session, listed, this);
+  }
+
+  #find(session: object, sid: string): Loaded | Listed | undefined {
+    let entry = Known.of(session);
+    while (entry !== undefined && (entry.loaded.sid !== sid || entry.owner !== this)) {
+      entry = entry.other;
+    }
+    return entry?.loaded;
   }
 }

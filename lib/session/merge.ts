@@ -1,11 +1,7 @@
 // Merges what two requests made of one session, and compares sessions.
 
-import { StoreError } from "../base/index.js";
-import { sameSetting } from "./cookie.js";
-import { comparison, isPlain } from "./equal.js";
-
-/** A session, or an object in it, as it comes out of a serializer. */
-export type Tree = Record<string, unknown>;
+import { isPlain } from "./equal.js";
+import { ABSENT, at, DERIVED, deeply, type EqualUnder, put, type Tree, Trees } from "./trees.js";
 
 /** The three versions that a merge is made of, and what names the user of a session. */
 export interface MergeInput {
@@ -17,6 +13,8 @@ export interface MergeInput {
   readonly mine: Tree;
   /** Names the user of a session; two users are never mixed. */
   readonly userOf: (session: Tree) => unknown;
+  /** Whether `mine` was to be the first session there, and the ancestor is none. */
+  readonly isFirst?: boolean;
 }
 
 /** What became of the other request's changes; each place is a JSON Pointer (RFC 6901). */
@@ -26,12 +24,6 @@ export interface MergeReport {
   /** Changes of the other request that this one overwrote. */
   readonly overwritten: string[];
 }
-
-/** Stands for a key that is not there; `undefined` may be a value. */
-const ABSENT = Symbol("absent");
-
-/** A date that follows from the cookie's other settings is nobody's change. */
-const DERIVED = "expires";
 
 /**
  * Applies what a request did (`mine` against `ancestor`) to the session as it is now (`current`).
@@ -45,9 +37,11 @@ const DERIVED = "expires";
  * @returns the merged session, a new object that may share parts with the three; or `null` where
  *   the session changed its user meanwhile and nothing of the request may be applied
  */
-export function merge({ ancestor, current, mine, userOf }: MergeInput): Tree | null {
+export function merge({ ancestor, current, mine, userOf, isFirst }: MergeInput): Tree | null {
   const trees = new Trees();
-  if (!trees.equal(userOf(ancestor), userOf(current))) return null;
+  const user = userOf(current) ?? undefined;
+  const isSame = trees.equal(userOf(ancestor) ?? undefined, user);
+  if (!isSame && !(isFirst && trees.equal(userOf(mine), user))) return null;
   return deeply(() =>
     mergeObjects(ancestor, current, mine, trees.equalAtRoot, (a, c, m, key) =>
       key === "cookie" && isPlain(a) && isPlain(c) && isPlain(m)
@@ -103,48 +97,6 @@ export function reportMerge(ancestor: Tree, current: Tree, mine: Tree, merged: T
   return report;
 }
 
-/** Goes down a session. Where the stack ends differs; some serializers write deeper than that. */
-function deeply<Result>(work: () => Result): Result {
-  try {
-    return work();
-  } catch (error) {
-    if ((error as Error).name !== "RangeError") throw error;
-    const message = "the session is nested too deeply to be compared; nothing was stored";
-    throw new StoreError("ERR_INVALID_SESSION", message, error);
-  }
-}
-
-/** Whether two values under one key are the same. */
-type EqualUnder = (a: unknown, b: unknown, key: string) => boolean;
-
-/** How the versions of a session are compared, for as long as one merge lasts. */
-class Trees {
-  readonly equal = comparison();
-
-  readonly equalAtRoot: EqualUnder = (a, b, key) =>
-    key === "cookie" && isPlain(a) && isPlain(b) ? this.#sameCookie(a, b) : this.equal(a, b);
-
-  readonly equalInCookie: EqualUnder = (a, b, name) =>
-    name === DERIVED || sameSetting(name, given(a), given(b)) || this.equal(a, b);
-
-  /** Whether both are objects and the second is a version of the first, not another one in its place. */
-  isSameObject(a: unknown, b: unknown): boolean {
-    return (
-      isPlain(a) &&
-      isPlain(b) &&
-      this.equal(at(a, "id"), at(b, "id")) &&
-      this.equal(at(a, "_id"), at(b, "_id"))
-    );
-  }
-
-  #sameCookie(a: Tree, b: Tree): boolean {
-    for (const name of new Set([...Object.keys(a), ...Object.keys(b)])) {
-      if (!this.equalInCookie(at(a, name), at(b, name), name)) return false;
-    }
-    return true;
-  }
-}
-
 function mergeObjects(
   ancestor: Tree,
   current: Tree,
@@ -188,26 +140,4 @@ function mergeCookies(a: Tree, c: Tree, m: Tree, { equalInCookie }: Trees): Tree
   if (DERIVED in winner) put(cookie, DERIVED, winner[DERIVED]);
   else delete cookie[DERIVED];
   return cookie;
-}
-
-function given(value: unknown): unknown {
-  return value === ABSENT ? undefined : value;
-}
-
-function at(object: Tree, key: string): unknown {
-  return Object.hasOwn(object, key) ? object[key] : ABSENT;
-}
-
-/** Sets an own property also where the key is `__proto__`: no prototype is ever changed. */
-export function put(object: Tree, key: string, value: unknown): void {
-  if (key === "__proto__") {
-    Object.defineProperty(object, key, {
-      value,
-      writable: true,
-      enumerable: true,
-      configurable: true,
-    });
-  } else {
-    object[key] = value;
-  }
 }

@@ -1,8 +1,8 @@
 // Turns what Redis holds into a session and back, with what the store itself adds.
 
 import { within } from "../base/index.js";
-import { put, type Tree } from "./merge.js";
 import { decode, encode, isThenable, type Serializer } from "./serializer.js";
+import { put, type Tree } from "./trees.js";
 import type { Value } from "./value.js";
 
 /**
@@ -11,6 +11,12 @@ import type { Value } from "./value.js";
  * it is a key like any other.
  */
 const CREATED = "__createdAt";
+
+/**
+ * The key of a session that holds a text which no other write has. Only a save writes it that comes
+ * after one without an answer; the next save that is answered drops it. No app sees it.
+ */
+const MARK = "__mark";
 
 /** How a session begins that express-session has written as JSON; nothing in its cookie is an object. */
 const COOKIE_FIRST = /^\{"cookie":\{[^{}]*\}/;
@@ -21,9 +27,28 @@ export interface SessionRecord {
   readonly session: Tree;
   /** When it was created, if that is recorded. */
   readonly created: number | undefined;
+  /** What tells the write apart that stored it, if it was marked. */
+  readonly mark: string | undefined;
+  /** The text that was read, opened. */
+  readonly plain: Value;
 }
 
-/** Reads and writes what Redis holds for a session. */
+/** What the store adds to a session when it writes it. */
+export interface Additions {
+  /** Its creation time, if that is to be stored. */
+  readonly created?: number | undefined;
+  /**
+   * Stored keys that the session object cannot show; they are kept, unless it has been given one of
+   * that name.
+   */
+  readonly hidden?: Tree | undefined;
+  readonly mark?: string | undefined;
+}
+
+/**
+ * Reads and writes what Redis holds for a session. A text has two forms: `stored`, which Redis
+ * holds and which is compared there, and `plain`, which the serializer reads and writes.
+ */
 export class Records {
   readonly #serializer: Serializer;
   readonly #timeout: number;
@@ -34,23 +59,34 @@ export class Records {
     this.#timeout = timeout;
   }
 
-  /** Reads a session; at once where the serializer answers at once. */
-  read(value: Value, sid: string): SessionRecord | Promise<SessionRecord> {
-    const session = decode(this.#serializer, value, sid);
-    return isThenable(session)
-      ? within(session, this.#timeout, "serializer.parse", "ERR_CORRUPT_SESSION").then(recordOf)
-      : recordOf(session);
+  /** The plain form of a stored text. */
+  open(stored: Value, _sid: string): Value {
+    return stored;
   }
 
-  /**
-   * The text of a session, taken from it at once.
-   *
-   * @param created - its creation time, if that is to be stored
-   * @param hidden - stored keys that `session` cannot show; they are kept, unless it has been given
-   *   one of that name
-   */
-  write(session: object, created?: number, hidden?: Tree): Promise<Value> {
-    if (created === undefined && hidden === undefined)
+  /** The form of a plain text that is to be stored. */
+  seal(plain: Value, _sid: string): Value {
+    return plain;
+  }
+
+  /** Reads a stored text; at once where the serializer answers at once. */
+  read(stored: Value, sid: string): SessionRecord | Promise<SessionRecord> {
+    return this.parse(this.open(stored, sid), sid);
+  }
+
+  /** Reads a plain text; at once where the serializer answers at once. */
+  parse(plain: Value, sid: string): SessionRecord | Promise<SessionRecord> {
+    const session = decode(this.#serializer, plain, sid);
+    return isThenable(session)
+      ? within(session, this.#timeout, "serializer.parse", "ERR_CORRUPT_SESSION").then((read) =>
+          recordOf(read, plain),
+        )
+      : recordOf(session, plain);
+  }
+
+  /** The plain text of a session, taken from it at once. */
+  write(session: object, { created, hidden, mark }: Additions = NOTHING): Promise<Value> {
+    if (created === undefined && hidden === undefined && mark === undefined)
       return encode(this.#serializer, session, this.#timeout);
     const whole: Tree = {};
     for (const part of [session as Tree, hidden ?? {}]) {
@@ -59,7 +95,14 @@ export class Records {
       }
     }
     if (created !== undefined) whole[CREATED] = created;
+    if (mark !== undefined) whole[MARK] = mark;
     return encode(this.#serializer, whole, this.#timeout);
+  }
+
+  /** A plain text with a mark. */
+  async marked(plain: Value, sid: string, mark: string): Promise<Value> {
+    const { session, created } = await this.parse(plain, sid);
+    return this.write(session, { created, mark });
   }
 
   /**
@@ -80,14 +123,27 @@ export class Records {
   }
 }
 
-function recordOf(session: Tree): SessionRecord {
-  if (!Object.hasOwn(session, CREATED)) return { session, created: undefined };
+function recordOf(session: Tree, plain: Value): SessionRecord {
+  return { session, created: createdOf(session), mark: markOf(session), plain };
+}
+
+function createdOf(session: Tree): number | undefined {
+  if (!Object.hasOwn(session, CREATED)) return undefined;
   const created = session[CREATED];
   delete session[CREATED];
   // One in the future would put off the deadline: the session is dated anew, as one without a date.
   const isPast = typeof created === "number" && Number.isFinite(created) && created <= Date.now();
-  return { session, created: isPast ? created : undefined };
+  return isPast ? created : undefined;
 }
+
+function markOf(session: Tree): string | undefined {
+  if (!Object.hasOwn(session, MARK)) return undefined;
+  const mark = session[MARK];
+  delete session[MARK];
+  return typeof mark === "string" ? mark : undefined;
+}
+
+const NOTHING: Additions = {};
 
 /** The sum of the character codes of a text from `start` on. */
 function sumFrom(text: string, start: number): number {

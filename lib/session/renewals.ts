@@ -1,15 +1,22 @@
 // Remembers which expiry this process last wrote for a session.
-import { LRUCache } from "lru-cache";
+import { performance } from "node:perf_hooks";
 import { DRIFT_MS } from "./cookie.js";
 import type { Lifetime } from "./expiry.js";
+import type { Value } from "./value.js";
 
-/** How many sessions a process remembers; about 100 bytes each. */
+/** How many sessions a process remembers. */
 const REMEMBERED = 50_000;
 
+/** A text that is no longer than this is remembered as it is, of a longer one its hash. */
+const SHORT = 512;
+
 interface Renewal {
-  readonly expiry: number;
-  /** The idle timeout that the expiry was counted from. */
+  /** When the key ends, on the monotonic clock: a clock that is set moves no expiry in Redis. */
+  readonly until: number;
+  /** The idle timeout that the expiry was counted from, in ms. */
   readonly idle: number;
+  /** The text that the key held. */
+  readonly text: Value | number;
 }
 
 /**
@@ -17,29 +24,69 @@ interface Renewal {
  * nothing. A session that is not remembered is renewed, which is always right.
  */
 export class Renewals {
-  readonly #expiries = new LRUCache<string, Renewal>({ max: REMEMBERED });
+  /** The one that was renewed the longest time ago comes first. */
+  readonly #renewals = new Map<string, Renewal>();
 
   /**
    * Whether the session lives as long as it should already, and no longer than that by the slack.
-   * With another idle timeout what is remembered proves nothing: who changed that, perhaps another
-   * process, has set another expiry.
+   *
+   * What is remembered proves nothing where the text is another one: who wrote that has set another
+   * expiry with it. Nor where the idle timeout is another one: who changed that has done the same.
+   *
+   * @param text - what the key held when the session was loaded
+   * @param now - the time of day from which `life` was counted, in ms
    */
-  covers(sid: string, { exact, relaxed, idle }: Lifetime): boolean {
-    const last = this.#expiries.get(sid);
+  covers(sid: string, text: Value, { exact, relaxed, idle }: Lifetime, now: number): boolean {
+    const last = this.#renewals.get(sid);
     if (last === undefined || Math.abs(last.idle - idle) >= DRIFT_MS) return false;
-    return exact <= last.expiry && last.expiry <= relaxed;
+    const left = last.until - performance.now();
+    // A millisecond for what the two clocks and Redis round.
+    return exact - now <= left && left <= relaxed - now + 1 && isOf(text, last.text);
   }
 
-  /** Notes what was written, computed before it was sent: Redis cannot have set it any earlier. */
-  remember(sid: string, expiry: number, { idle }: Lifetime): void {
-    this.#expiries.set(sid, { expiry, idle });
+  /**
+   * Notes what was written.
+   *
+   * @param px - what the key was given to live, in ms
+   * @param sent - when the command was sent, on the monotonic clock: Redis cannot have counted from
+   *   any earlier
+   */
+  remember(sid: string, text: Value, px: number, sent: number, { idle }: Lifetime): void {
+    this.#renewals.delete(sid);
+    this.#renewals.set(sid, { until: sent + px, idle, text: shortened(text) });
+    if (this.#renewals.size <= REMEMBERED) return;
+    for (const oldest of this.#renewals.keys()) {
+      this.#renewals.delete(oldest);
+      return;
+    }
   }
 
   forget(sid: string): void {
-    this.#expiries.delete(sid);
+    this.#renewals.delete(sid);
   }
 
   clear(): void {
-    this.#expiries.clear();
+    this.#renewals.clear();
   }
+}
+
+function shortened(text: Value): Value | number {
+  return typeof text === "string" && text.length <= SHORT ? text : hashOf(text);
+}
+
+function isOf(text: Value, remembered: Value | number): boolean {
+  return typeof remembered === "number" ? hashOf(text) === remembered : text === remembered;
+}
+
+/** FNV-1a. */
+function hashOf(text: Value): number {
+  let hash = 0x811c9dc5 ^ text.length;
+  if (typeof text === "string") {
+    for (let index = 0; index < text.length; index++) {
+      hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
+    }
+  } else {
+    for (const byte of text) hash = Math.imul(hash ^ byte, 0x01000193);
+  }
+  return hash;
 }

@@ -2,7 +2,7 @@
 
 import { StoreError, within } from "../base/index.js";
 import { shortSid } from "./keys.js";
-import type { Tree } from "./merge.js";
+import type { Tree } from "./trees.js";
 import type { Value } from "./value.js";
 
 /**

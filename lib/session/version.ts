@@ -1,9 +1,9 @@
 // Reads texts as versions of one session that can be compared.
-
 import { comparison } from "./equal.js";
-import type { Loaded } from "./loaded.js";
-import { sameSession, type Tree } from "./merge.js";
+import type { Held, Loaded } from "./loaded.js";
+import { sameSession } from "./merge.js";
 import type { Records } from "./record.js";
+import type { Tree } from "./trees.js";
 import { sameValue, type Value } from "./value.js";
 
 /**
@@ -17,12 +17,14 @@ export interface Version {
   readonly hidden: Tree | undefined;
   /** When the session was created, if that is recorded. */
   readonly created: number | undefined;
+  /** What tells the write apart that stored it, if it was marked. */
+  readonly mark: string | undefined;
 }
 
 /** Makes the object of a stored session that express-session makes of it. */
 export type Inflate = (session: Tree, sid: string) => object;
 
-/** Reads texts as versions of the session that an object was loaded from. */
+/** Reads plain texts as versions of the session that an object was loaded from. */
 export class Versions {
   readonly #records: Records;
   readonly #inflate: Inflate;
@@ -32,19 +34,22 @@ export class Versions {
     this.#inflate = inflate;
   }
 
-  /** A text that was stored. */
-  async stored(value: Value, { sid, inflated }: Loaded): Promise<Version> {
-    const { session, created } = await this.#records.read(value, sid);
-    if (!inflated) return { session, hidden: undefined, created };
+  /** A text that was stored, or `undefined` for the one before the first. */
+  async of(plain: Value | undefined, { sid, inflated }: Loaded): Promise<Version> {
+    if (plain === undefined) {
+      return { session: {}, hidden: undefined, created: undefined, mark: undefined };
+    }
+    const { session, created, mark } = await this.#records.parse(plain, sid);
+    if (!inflated) return { session, hidden: undefined, created, mark };
     const object = this.#inflate(session, sid);
     const hidden = hiddenKeys(session, object);
     const text = await this.#records.write(object);
-    return { session: (await this.#records.read(text, sid)).session, hidden, created };
+    return { session: (await this.#records.parse(text, sid)).session, hidden, created, mark };
   }
 
   /** The text of the object itself, as it is about to be saved. */
-  async own(value: Value, { sid, hidden }: Loaded): Promise<Tree> {
-    const { session } = await this.#records.read(value, sid);
+  async own(plain: Value, { sid, hidden }: Loaded): Promise<Tree> {
+    const { session } = await this.#records.parse(plain, sid);
     if (hidden === undefined) return session;
     const equal = comparison();
     for (const key of Object.keys(hidden)) {
@@ -55,12 +60,11 @@ export class Versions {
   }
 
   /** Whether the text of the object differs from what it was when last loaded or saved. */
-  async isChanged(loaded: Loaded, mine: Value): Promise<boolean> {
-    const ancestor = loaded.ancestor as Value;
-    if (loaded.undated) return true;
-    if (sameValue(ancestor, mine)) return false;
-    if (loaded.hidden === undefined && this.#records.differ(ancestor, mine)) return true;
-    const { session } = await this.stored(ancestor, loaded);
+  async isChanged({ own, isStale }: Held, mine: Value, loaded: Loaded): Promise<boolean> {
+    if (isStale) return true;
+    if (sameValue(own, mine)) return false;
+    if (loaded.hidden === undefined && this.#records.differ(own, mine)) return true;
+    const { session } = await this.of(own, loaded);
     return !sameSession(session, await this.own(mine, loaded));
   }
 }

@@ -53,7 +53,7 @@ export class Membership {
    */
   async around(loaded: Loaded | undefined, write: () => Promise<boolean>): Promise<boolean> {
     this.#before = loaded?.user;
-    this.#isNew = loaded?.expected === undefined;
+    this.#isNew = loaded?.held === undefined;
     const user = this.#user;
     const mustAsk = user !== undefined && user !== this.#before;
     const isComing = mustAsk && (await this.#index.admit(user, this.#sid));

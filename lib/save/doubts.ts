@@ -1,0 +1,109 @@
+// Keeps the writes of an object that got no answer, and finds out what became of them.
+import { lateAnswerOf, wasSent } from "../client/index.js";
+import {
+  type Held,
+  hasLanded,
+  type Loaded,
+  NONE,
+  sameValue,
+  type Text,
+  type Unanswered,
+  type Version,
+  type Versions,
+} from "../session/index.js";
+
+/** So many writes of one object may be without an answer; before another one Redis is asked. */
+const MOST = 4;
+
+/** The reply of a write that has happened: of a script, of SET. */
+const DONE: ReadonlySet<unknown> = new Set([1, "1", "OK"]);
+
+/** Whether a failed write may have happened, or may happen later. */
+export function isInDoubt(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return (code === "ERR_TIMEOUT" || code === "ERR_UNAVAILABLE") && wasSent(error);
+}
+
+/**
+ * What is in doubt of an object. To act as if a write without an answer had not happened loses
+ * data: the next save finds it and takes it for somebody else's.
+ */
+export class Doubts {
+  readonly #versions: Versions;
+
+  constructor(versions: Versions) {
+    this.#versions = versions;
+  }
+
+  /** Whether Redis has to be asked before another write is sent. */
+  isFull({ unanswered }: Loaded): boolean {
+    return unanswered.length >= MOST;
+  }
+
+  /** Forgets the oldest write where there are too many: it had its time. */
+  shorten(loaded: Loaded): void {
+    loaded.unanswered = loaded.unanswered.slice(1 - MOST);
+  }
+
+  /** Remembers a write that failed with `error`, and listens for its answer. */
+  add(loaded: Loaded, write: Omit<Unanswered, "hasLanded">, error: unknown): void {
+    const open: Unanswered = { ...write, hasLanded: false };
+    loaded.unanswered = [...loaded.unanswered, open];
+    lateAnswerOf(error)?.then((answer) => {
+      if (answer.status === "rejected") {
+        if (!wasSent(answer.reason)) drop(loaded, open);
+      } else if (DONE.has(Buffer.isBuffer(answer.value) ? String(answer.value) : answer.value)) {
+        open.hasLanded = true;
+      } else drop(loaded, open);
+    });
+  }
+
+  /** Takes late answers into account. */
+  hear(loaded: Loaded): void {
+    const latest = loaded.unanswered.findLastIndex(({ hasLanded }) => hasLanded);
+    const landed = loaded.unanswered[latest];
+    if (landed === undefined) return;
+    loaded.held = landed.held;
+    loaded.user = landed.user;
+    loaded.unanswered = loaded.unanswered.slice(latest + 1);
+  }
+
+  /**
+   * Settles by what Redis holds what the object started from: the newest of its writes that has
+   * landed, or else what it was before.
+   */
+  async settle(loaded: Loaded, there: Text): Promise<Held | undefined> {
+    const { unanswered, held } = loaded;
+    if (unanswered.length === 0) return held;
+    const newestFirst = [...unanswered].reverse();
+    let landed = newestFirst.find((one) => sameValue(one.held.stored, there.stored));
+    // It may still happen.
+    if (landed === undefined && held && sameValue(held.stored, there.stored)) return held;
+    if (landed === undefined) {
+      const current = await this.#versions.of(there.plain, loaded);
+      for (const one of newestFirst) {
+        if (await this.#isIn(one, current, loaded)) landed = one;
+        if (landed !== undefined) break;
+      }
+    }
+    if (landed === undefined) return held;
+    loaded.held = landed.held;
+    loaded.user = landed.user;
+    loaded.unanswered = NONE;
+    return landed.held;
+  }
+
+  /** Whether what somebody else wrote stands on top of a write. */
+  async #isIn({ held, before, mark }: Unanswered, current: Version, loaded: Loaded) {
+    if (mark !== undefined && mark === current.mark) return true;
+    const [old, written] = [
+      await this.#versions.of(before, loaded),
+      await this.#versions.of(held.plain, loaded),
+    ];
+    return hasLanded(old.session, written.session, current.session);
+  }
+}
+
+function drop(loaded: Loaded, write: Unanswered): void {
+  loaded.unanswered = loaded.unanswered.filter((one) => one !== write);
+}

@@ -1,0 +1,35 @@
+// Tells whether a write that got no answer has happened, by what is there now.
+import { isPlain } from "./equal.js";
+import { ABSENT, at, deeply, type EqualUnder, type Tree, Trees } from "./trees.js";
+
+/**
+ * Whether a write is part of what a session has become, where somebody else wrote on top of it. A
+ * write lands whole or not at all. So it has landed where every place that it changed holds its
+ * value or a third one, and at least one holds its value.
+ *
+ * @param before - the session that it was to replace
+ * @param written - the session that it was to store
+ * @param current - the session as it is now
+ */
+export function hasLanded(before: Tree, written: Tree, current: Tree): boolean {
+  const { equal, equalAtRoot, equalInCookie } = new Trees();
+  let found = 0;
+  /** `false`: some place still holds what it held before. */
+  const walk = (b: Tree, w: Tree, c: Tree, same: EqualUnder): boolean => {
+    for (const key of new Set([...Object.keys(b), ...Object.keys(w)])) {
+      const old = at(b, key);
+      const own = at(w, key);
+      const now = at(c, key);
+      if (same(old, own, key)) continue;
+      if (isPlain(own) && isPlain(now) && (old === ABSENT || isPlain(old))) {
+        const below = same === equalAtRoot && key === "cookie" ? equalInCookie : equal;
+        // An object that was put where none was is a place of its own as well.
+        if (old === ABSENT) found++;
+        if (!walk(old === ABSENT ? {} : old, own, now, below)) return false;
+      } else if (same(own, now, key)) found++;
+      else if (same(old, now, key)) return false;
+    }
+    return true;
+  };
+  return deeply(() => walk(before, written, current, equalAtRoot)) && found > 0;
+}
