@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { gunzipSync, gzipSync } from "node:zlib";
 import type { SessionData } from "express-session";
+import { createPort } from "../../lib/client/index.js";
 import {
   type RedisClient,
   RedisStore,
@@ -249,6 +250,72 @@ export function conformance(name: string, open: () => Promise<Subject>): void {
         mine.a = 1;
         expect(await store.set("sid", mine)).toBe("MERGED");
         expect(await load(store, "sid")).toMatchObject({ a: 1, count: 7 });
+      });
+    });
+
+    describe("compare-and-set", () => {
+      const MINUTE = 60_000;
+      const portOf = (binary = false) => createPort(subject.client, binary, 2_000, () => {});
+      const newKey = () => `${newPrefix()}key`;
+      const left = async (key: string) => Number(await raw(key, "PTTL"));
+
+      test("writes where the key holds what is expected, with its expiry", async () => {
+        const port = portOf();
+        const key = newKey();
+        await raw(key, "SET", "é✓\u0000");
+        expect(await port.replace(key, "é✓\u0000", "é✓\u0000 2", MINUTE)).toBe(true);
+        expect(await raw(key, "GET")).toBe("é✓\u0000 2");
+        expect(await left(key)).toBeGreaterThan(MINUTE / 2);
+        expect(await left(key)).toBeLessThanOrEqual(MINUTE);
+      });
+
+      test("writes without an expiry, or keeps the one that there is", async () => {
+        const port = portOf();
+        const key = newKey();
+        await raw(key, "SET", "a", "PX", String(MINUTE));
+        expect(await port.replace(key, "a", "b", "keep")).toBe(true);
+        expect(await left(key)).toBeGreaterThan(MINUTE / 2);
+        expect(await port.replace(key, "b", "c", null)).toBe(true);
+        expect(await left(key)).toBe(-1);
+        expect(await raw(key, "GET")).toBe("c");
+      });
+
+      test.each([MINUTE, null, "keep"] as const)(
+        "answers what is there instead, and leaves it alone: %s",
+        async (px) => {
+          const port = portOf();
+          const key = newKey();
+          expect(await port.replace(key, "a", "b", px)).toBeNull();
+          expect(await raw(key, "EXISTS")).toBe(0);
+          // What is to be written may be there already: by whom, the key does not tell.
+          for (const there of ["other", "", "A", "b"]) {
+            await raw(key, "SET", there, "PX", "5000");
+            expect(await port.replace(key, "a", "b", px)).toBe(there);
+            expect(await raw(key, "GET")).toBe(there);
+            expect(await left(key)).toBeLessThanOrEqual(5_000);
+          }
+        },
+      );
+
+      test("compares bytes, also such as are no text", async () => {
+        const [port, bytes] = [portOf(), portOf(true)];
+        const key = newKey();
+        await raw(key, "SET", Buffer.from([0xc3, 0x28]));
+        // Read as text both are the same, by a client that reads such bytes as text at all.
+        const compared = port.replace(key, "\ufffd(", "b", MINUTE).catch(() => null);
+        expect(await compared).not.toBe(true);
+        const reply = await bytes.replace(key, Buffer.from([0xc3, 0x29]), "b", MINUTE);
+        expect(reply).toEqual(Buffer.from([0xc3, 0x28]));
+        const written = bytes.replace(key, Buffer.from([0xc3, 0x28]), Buffer.from([0xff]), MINUTE);
+        expect(await written).toBe(true);
+        expect(await bytes.get(key)).toEqual(Buffer.from([0xff]));
+      });
+
+      test("of a key that holds something else is an error", async () => {
+        const key = newKey();
+        await raw(key, "RPUSH", "a");
+        const refused = portOf().replace(key, "a", "b", MINUTE);
+        await expect(refused).rejects.toMatchObject({ code: "ERR_CORRUPT_SESSION" });
       });
     });
 
