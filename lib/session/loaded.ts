@@ -142,6 +142,15 @@ export function isRedated(loaded: Loaded, expires: unknown): boolean {
   return !loaded.inflated && expires !== loaded.cookie.expires;
 }
 
+/**
+ * Whether express-session has generated an object. What other frameworks save may have a `save` as
+ * well, and be no new session: @fastify/session makes such an object of a stored one in each request.
+ */
+function isGenerated(session: object): boolean {
+  const { save, req } = session as { save?: unknown; req?: { sessionID?: unknown } | null };
+  return typeof save === "function" && typeof req?.sessionID === "string";
+}
+
 /** The settings of a cookie that was not stored. */
 const NO_SETTINGS = settingsOf({});
 
@@ -208,7 +217,7 @@ export class LoadedSessions {
    * @param dated - whether creation times are stored
    */
   adopt(session: object, sid: string, dated: boolean): Loaded | undefined {
-    if (typeof (session as { save?: unknown }).save !== "function") return undefined;
+    if (!isGenerated(session)) return undefined;
     const now = Date.now();
     return this.add(session, {
       sid,
