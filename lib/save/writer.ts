@@ -24,7 +24,7 @@ import {
 import type { Membership, UserIndex } from "../users/index.js";
 import type { Conflicts } from "./conflict.js";
 import { type Doubts, isInDoubt } from "./doubts.js";
-import { COMPARE_AND_REMOVE, COMPARE_AND_RENEW } from "./scripts.js";
+import { COMPARE_AND_REMOVE, COMPARE_AND_RENEW, digestOf } from "./scripts.js";
 import type { Turn } from "./turns.js";
 
 /**
@@ -352,7 +352,7 @@ export class Writer {
     const ms = px === "keep" ? "" : String(px ?? "");
     const written =
       text === undefined
-        ? port.run(COMPARE_AND_RENEW, key, [there.stored, ms])
+        ? port.run(COMPARE_AND_RENEW, key, [digestOf(there.stored), ms])
         : port.replace(key, there.stored, text.stored, px);
     if (life) entry?.sent(px === null ? null : life.relaxed);
     const reply = await written;
@@ -363,7 +363,7 @@ export class Writer {
   async #sendEnd(sid: string, there: Text | null): Promise<number | Value> {
     const { port, settings } = this.#context;
     if (there === null) return 1;
-    return port.run(COMPARE_AND_REMOVE, settings.prefix + sid, [there.stored]);
+    return port.run(COMPARE_AND_REMOVE, settings.prefix + sid, [digestOf(there.stored)]);
   }
 
   /** What Redis should hold before a save; asks where too much is in doubt. */
