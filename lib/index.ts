@@ -20,6 +20,7 @@ export type {
   Script,
   TimeToLive,
 } from "./client/index.js";
+export type { WhyGone } from "./endings/index.js";
 export type { SessionEventMap, SessionEvents } from "./events/index.js";
 export type { ConflictResolver, RedisStoreOptions } from "./options.js";
 export type { ListedSession, SessionPage } from "./read/index.js";
@@ -34,6 +35,7 @@ export type {
 } from "./session/index.js";
 export {
   type DestroyAllOptions,
+  type DestroyOptions,
   type PageOptions,
   RedisStore,
   RedisStore as default,

@@ -162,6 +162,14 @@ export interface RedisStoreOptions<Client extends RedisClient = RedisClient> {
   requireNewId?: boolean | undefined;
 
   /**
+   * Remembers for `keepFor` seconds why sessions were ended, for `whyGone()`: a logout, a
+   * `regenerate`, `destroyAllOf` and `destroyOf`, a limit. An ending then sends one command more, in
+   * the same trip. Needs scripting.
+   * @default false
+   */
+  endings?: false | { keepFor: number } | undefined;
+
+  /**
    * What diagnostics channels and metrics call this store. Not a secret.
    * @default the prefix
    */
@@ -197,6 +205,8 @@ export interface Settings {
   /** How many sessions are kept in memory; 0 for none. */
   readonly cached: number;
   readonly userOf: (session: Tree) => unknown;
+  /** For how long it is remembered why a session was ended, in ms; 0: not at all. */
+  readonly endings: number;
   /** `undefined`: sessions are not indexed by user. */
   readonly users: UserSettings | undefined;
 }
@@ -221,6 +231,7 @@ export const OPTION_NAMES: ReadonlySet<string> = new Set<keyof RedisStoreOptions
   "maxSessionsPerUser",
   "onLimit",
   "requireNewId",
+  "endings",
   "name",
 ]);
 
@@ -293,6 +304,7 @@ export function resolveOptions(options: RedisStoreOptions): Settings {
     scanCount: checks.of(() => whole("scanCount", options.scanCount ?? 100, 1_000_000)),
     timeout: checks.of(() => whole("timeout", options.timeout ?? 2000, LONGEST_TIMER)),
     whenDown: checks.of(() => whenDownOf(options.whenDown ?? "error")),
+    endings: checks.of(() => endingsOf(options.endings ?? false)),
     cached: checks.of(() => cacheOf(options.cache ?? false)),
     userOf: checks.of(() => userOf(options.userId ?? undefined)),
     users: checks.of(() => usersOf(options)),
@@ -383,6 +395,12 @@ function cacheOf(value: NonNullable<RedisStoreOptions["cache"]>): number {
   if (value === false) return 0;
   if (typeof value !== "object") throw invalid("cache", "false or { max: number }", value);
   return whole("cache.max", value.max, 10_000_000);
+}
+
+function endingsOf(value: NonNullable<RedisStoreOptions["endings"]>): number {
+  if (value === false) return 0;
+  if (typeof value !== "object") throw invalid("endings", "false or { keepFor: seconds }", value);
+  return Math.ceil(seconds("endings.keepFor", value.keepFor) * 1000);
 }
 
 function conflictOf(value: Settings["conflict"]): Settings["conflict"] {

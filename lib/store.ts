@@ -13,6 +13,7 @@ import {
   whole,
 } from "./base/index.js";
 import { createPort, type Port, publishingOf, type RedisClient } from "./client/index.js";
+import { type Ending, Endings, type WhyGone } from "./endings/index.js";
 import { SessionEvents } from "./events/index.js";
 import { type RedisStoreOptions, resolveOptions, type Settings } from "./options.js";
 import {
@@ -73,6 +74,10 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   readonly #toucher: Toucher;
   readonly #listing: Listing;
   readonly #index: UserIndex | undefined;
+  /** `undefined` where it is not remembered why sessions were ended. */
+  readonly #endings: Endings | undefined;
+  /** The session that express-session is about to end, to go on under another id. */
+  #regenerating: string | undefined;
   readonly #watches = new Set<SessionEvents>();
   readonly #dated: boolean;
   #isDown = false;
@@ -113,7 +118,16 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     this.#port = port;
     this.#cache = cacheOn(port, settings);
     const records = new Records(serializer, timeout);
-    const base = { port: this.#cache ?? port, settings, records, renewals: this.#renewals };
+    const telling = this.#telling;
+    const endings = new Endings({ port, settings, telling });
+    const base = {
+      port: this.#cache ?? port,
+      settings,
+      records,
+      renewals: this.#renewals,
+      endings,
+    };
+    this.#endings = settings.endings > 0 ? endings : undefined;
     this.#index = settings.users && new UserIndex(base, settings.users);
     const context = { ...base, index: this.#index };
     this.#reader = new Reader({ ...context, cache: this.#cache, loaded: this.#loaded });
@@ -180,11 +194,31 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   override destroy(sid: string): Promise<number>;
   override destroy(sid: string, callback?: Callback<number>): void;
   override destroy(sid: string, ...given: [callback?: Callback<number>]) {
-    const removed = this.#telling.operation("destroy", sid, (report) => this.#destroy(sid, report));
+    const reason = this.#regenerating === sid ? "regenerated" : "logout";
+    const removed = this.#telling.operation("destroy", sid, (report) =>
+      this.#destroy(sid, { reason }, report),
+    );
     // `req.session.destroy()` passes on the callback that it was not given, and waits for nothing:
     // during an outage its rejection would end the process.
     if (given.length > 0) Promise.resolve(removed).catch(() => {});
     return answer(removed, given[0]);
+  }
+
+  /**
+   * What `req.session.regenerate()` calls: ends the session and gives the request a new one. The
+   * ending is remembered as `regenerated`, where `destroy` is a `logout`.
+   */
+  override regenerate(
+    req: Parameters<Store["regenerate"]>[0],
+    callback: (error?: unknown) => void,
+  ): void {
+    // express-session ends it by `destroy`, at once, and calls back later.
+    this.#regenerating = req.sessionID;
+    try {
+      super.regenerate(req, callback);
+    } finally {
+      this.#regenerating = undefined;
+    }
   }
 
   /**
@@ -259,10 +293,33 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
    *
    * @param handle - as {@link RedisStore.handleOf} and the listings give it
    */
-  destroyOf(userId: string, handle: string): Promise<number>;
+  destroyOf(userId: string, handle: string, options?: DestroyOptions): Promise<number>;
   destroyOf(userId: string, handle: string, callback: Callback<number>): void;
-  destroyOf(userId: string, handle: string, callback?: Callback<number>) {
-    return answer(this.#destroyOf(userId, handle), callback);
+  destroyOf(
+    userId: string,
+    handle: string,
+    options: DestroyOptions,
+    callback: Callback<number>,
+  ): void;
+  destroyOf(
+    userId: string,
+    handle: string,
+    options: DestroyOptions | Callback<number> = {},
+    callback?: Callback<number>,
+  ) {
+    return typeof options === "function"
+      ? answer(this.#destroyOf(userId, handle, {}), options)
+      : answer(this.#destroyOf(userId, handle, options), callback);
+  }
+
+  /**
+   * Why a session is not there; `null` where there is one. Only where the option `endings` is set, and
+   * for as long as that says.
+   */
+  whyGone(sid: string): Promise<WhyGone | null>;
+  whyGone(sid: string, callback: Callback<WhyGone | null>): void;
+  whyGone(sid: string, callback?: Callback<WhyGone | null>) {
+    return answer(this.#whyGone(sid), callback);
   }
 
   /**
@@ -402,10 +459,10 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     return this.#toucher.touch(sid, session, known, life);
   }
 
-  async #destroy(sid: string, report: Report | undefined): Promise<number> {
+  async #destroy(sid: string, ending: Ending, report: Report | undefined): Promise<number> {
     assertSid(sid);
     report?.asked();
-    return this.#saver.destroy(sid);
+    return this.#saver.destroy(sid, ending);
   }
 
   async #clear(): Promise<number> {
@@ -428,10 +485,28 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     return performance.now() - asked;
   }
 
-  async #destroyOf(userId: string, handle: string): Promise<number> {
+  async #destroyOf(userId: string, handle: string, options: DestroyOptions): Promise<number> {
     assertUser(userId);
     if (typeof handle !== "string") throw invalid("handle", "what handleOf() gives", handle);
-    return indexed(this.#index).removeOne(userId, handle);
+    assertOptions("destroyOf()", options, ["because"]);
+    return indexed(this.#index).removeOne(userId, handle, this.#revoked(options));
+  }
+
+  async #whyGone(sid: string): Promise<WhyGone | null> {
+    assertSid(sid);
+    const endings = this.#endings;
+    if (endings === undefined) throw needsEndings("whyGone()");
+    const [session, why] = await Promise.all([this.#reader.get(sid), endings.why(sid)]);
+    return session === null ? why : null;
+  }
+
+  #revoked({ because }: DestroyOptions): Ending {
+    if (because === undefined) return { reason: "revoked" };
+    if (this.#endings === undefined) throw needsEndings('the option "because"');
+    if (typeof because !== "string" || because.length > LONGEST_BECAUSE) {
+      throw invalid("because", `a string of at most ${LONGEST_BECAUSE} characters`, because);
+    }
+    return { reason: "revoked", because };
   }
 
   async #sessionsOf(userId: string): Promise<UserSessionEntry[]> {
@@ -462,8 +537,8 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
 
   async #destroyAllOf(userId: string, options: DestroyAllOptions): Promise<number> {
     assertUser(userId);
-    assertOptions("destroyAllOf()", options, ["except"]);
-    return indexed(this.#index).removeAll(userId, sparedBy(options));
+    assertOptions("destroyAllOf()", options, ["except", "because"]);
+    return indexed(this.#index).removeAll(userId, sparedBy(options), this.#revoked(options));
   }
 
   #inflate(session: Tree, sid: string): object {
@@ -493,8 +568,25 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   }
 }
 
+/** What is remembered of an ending is no place for documents. */
+const LONGEST_BECAUSE = 1000;
+
+function needsEndings(what: string): StoreError {
+  const message = `${what} needs the option "endings" of the store, for example endings: { keepFor: 86400 }`;
+  return new StoreError("ERR_INVALID_OPTION", message);
+}
+
+/** Options of `destroyOf`. */
+export interface DestroyOptions {
+  /**
+   * Why, in your words, for `whyGone()`; at most 1000 characters. It is stored as it is, and shown to
+   * whom you show it. Needs the option `endings`.
+   */
+  readonly because?: string | undefined;
+}
+
 /** Options of `destroyAllOf`. */
-export interface DestroyAllOptions {
+export interface DestroyAllOptions extends DestroyOptions {
   /**
    * The id of a session that stays, or several. Leave it out to end all of them: `undefined`, which a
    * slip of the pen gives, is refused.

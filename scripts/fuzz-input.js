@@ -271,6 +271,7 @@ export async function fuzzInput({ RedisStore, client, seed, goesOn }) {
       "maxSessionsPerUser",
       "onLimit",
       "name",
+      "endings",
       text(random),
     ];
     const given = Object.fromEntries(

@@ -4,6 +4,9 @@ import { OWN } from "./suite.js";
 /** What the store sends; docs/redis-user.md lists it. */
 const COMMANDS = "get mget set pexpire pttl del unlink scan eval evalsha ping".split(" ");
 
+/** What the notes of the option `endings` need besides. */
+const OF_ENDINGS = "hset hsetnx hmget time".split(" ");
+
 /** What valkey-glide does not connect without; ioredis and iovalkey warn without it. */
 const OF_CLIENTS = ["info"];
 
@@ -17,8 +20,8 @@ export const USER = { username: "app", password: "secret" };
 
 /** Makes a user who may touch the keys of the suite with the store's commands, and nothing else. */
 export async function limit(servers: readonly Server[], inCluster = false): Promise<void> {
-  const commands = [...COMMANDS, ...OF_CLIENTS, ...(inCluster ? IN_CLUSTER : [])];
-  const rules = ["reset", "on", `>${USER.password}`, `~${OWN}*`];
+  const commands = [...COMMANDS, ...OF_ENDINGS, ...OF_CLIENTS, ...(inCluster ? IN_CLUSTER : [])];
+  const rules = ["reset", "on", `>${USER.password}`, `~${OWN}*`, `~ended:${OWN}*`];
   for (const server of servers) {
     const allowed = commands.map((command) => `+${command}`);
     await server.command("ACL", "SETUSER", USER.username, ...rules, ...allowed);

@@ -336,6 +336,18 @@ export function conformance(name: string, open: () => Promise<Subject>): void {
       expect(ms).toBeLessThan(2000);
     });
 
+    test("it is remembered why sessions were ended, wherever their notes lie", async () => {
+      const store = newStore({ endings: { keepFor: 60 } });
+      const sids = await saveMany(store, 8);
+      for (const sid of sids) expect(await store.destroy(sid)).toBe(1);
+      for (const sid of sids) {
+        expect(await store.whyGone(sid)).toMatchObject({ reason: "logout", at: expect.any(Date) });
+      }
+      expect(await store.whyGone("nobody")).toMatchObject({ reason: "expired-or-evicted" });
+      const binary = sibling(store, { serializer: BINARY, endings: { keepFor: 60 } });
+      expect(await binary.whyGone("sid-0")).toEqual(await store.whyGone("sid-0"));
+    });
+
     test("sessions may be bytes that are no text", async () => {
       const store = newStore({ serializer: BINARY });
       await store.set("sid", sessionOf({ a: 1 }));

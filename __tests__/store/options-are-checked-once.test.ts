@@ -53,6 +53,7 @@ const accepted: [name: string, values: unknown[]][] = [
   ["cache", [false, { max: 1 }, { max: 10_000 }, undefined, null]],
   ["userId", [() => "ann", undefined, null]],
   ["whenDown", ["error", "bypass", undefined, null]],
+  ["endings", [false, { keepFor: 86_400 }, { keepFor: 0.5 }, undefined, null]],
   ["name", ["orders", "", undefined, null]],
 ];
 
@@ -177,6 +178,14 @@ const rejected: [name: string, wanted: RegExp, values: [value: unknown, shown: s
     ],
   ],
   [
+    "endings",
+    /false.*keepFor/,
+    [
+      [true, "true"],
+      [86_400, "86400"],
+    ],
+  ],
+  [
     "name",
     /a string/,
     [
@@ -216,6 +225,14 @@ describe.each(rejected)("%s", (name, wanted, values) => {
       expect(message).toContain(`got ${shown}`);
     },
   );
+});
+
+test("endings.keepFor is a number of seconds", () => {
+  for (const keepFor of [0, -1, Number.NaN, "60", undefined]) {
+    const { code, message } = refused(() => make({ endings: { keepFor } }));
+    expect(code).toBe("ERR_INVALID_OPTION");
+    expect(message).toMatch(/endings\.keepFor.*seconds/);
+  }
 });
 
 test("serializer.binary is true or false", () => {

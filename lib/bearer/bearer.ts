@@ -4,6 +4,7 @@ import type { Session, SessionData, Store } from "express-session";
 import { flag, invalid, StoreError } from "../base/index.js";
 import { bearerOf, type Secret, Signer, type TokenOptions } from "./token.js";
 
+export { type WhyMissing, type WhyMissingOptions, whyMissing } from "./why.js";
 export type { Secret, TokenOptions };
 
 declare global {

@@ -86,6 +86,11 @@ export class Signer {
     return others.length === 0 ? undefined : others.map(([, , whole]) => whole).join("; ");
   }
 
+  /** Whether a request has a session cookie, whatever is in it. */
+  hasCookie(header: string | undefined): boolean {
+    return cookiesOf(header).some(([name]) => name === this.name);
+  }
+
   /** The session id in the session cookie of a request, or `undefined`. */
   readCookie(header: string | undefined): string | undefined {
     const [, value] = cookiesOf(header).find(([name]) => name === this.name) ?? [];

@@ -1,4 +1,5 @@
 // Remembers the sessions whose removal got no answer, and removes them when Redis answers again.
+import type { Ending } from "../endings/index.js";
 
 /** So many sessions are remembered; of more the oldest are forgotten. */
 const MOST = 10_000;
@@ -14,7 +15,7 @@ export type Repeat = (sid: string) => Promise<boolean>;
  * nothing of this process writes or renews them.
  */
 export class Doomed {
-  readonly #sids = new Set<string>();
+  readonly #sids = new Map<string, Ending | undefined>();
   readonly #repeat: Repeat;
   #timer: NodeJS.Timeout | undefined;
 
@@ -26,11 +27,16 @@ export class Doomed {
     return this.#sids.size > 0 && this.#sids.has(sid);
   }
 
-  add(sid: string): void {
+  /** Why the app has ended it. */
+  endingOf(sid: string): Ending | undefined {
+    return this.#sids.get(sid);
+  }
+
+  add(sid: string, ending: Ending | undefined): void {
     this.#sids.delete(sid);
-    this.#sids.add(sid);
+    this.#sids.set(sid, ending);
     if (this.#sids.size > MOST) {
-      for (const oldest of this.#sids) {
+      for (const oldest of this.#sids.keys()) {
         this.#sids.delete(oldest);
         break;
       }
@@ -56,7 +62,7 @@ export class Doomed {
 
   /** One after the other; the first that gets no answer ends it. */
   async #removeAll(): Promise<void> {
-    for (const sid of [...this.#sids]) {
+    for (const sid of [...this.#sids.keys()]) {
       if (!this.#sids.has(sid)) continue;
       if (!(await this.#repeat(sid))) return;
       this.#sids.delete(sid);

@@ -1,4 +1,5 @@
 // Finds out what kind of write a save is, and gives it its turn.
+import type { Ending } from "../endings/index.js";
 import {
   type CookieSeen,
   cookieOf,
@@ -146,17 +147,21 @@ export class Saver {
     });
   }
 
-  /** Removes a session; how many were there. */
-  destroy(sid: string): Promise<number> {
+  /**
+   * Removes a session; how many were there.
+   *
+   * @param ending - why, where somebody ends it on purpose
+   */
+  destroy(sid: string, ending?: Ending): Promise<number> {
     return this.#turns.take(sid, async (turn) => {
       turn.latest = undefined;
       try {
-        const removed = await this.#writer.remove(sid);
+        const removed = await this.#writer.remove(sid, ending);
         this.#doomed.delete(sid);
         return removed;
       } catch (error) {
         const { code } = error as { code?: unknown };
-        if (code === "ERR_TIMEOUT" || code === "ERR_UNAVAILABLE") this.#doomed.add(sid);
+        if (code === "ERR_TIMEOUT" || code === "ERR_UNAVAILABLE") this.#doomed.add(sid, ending);
         throw error;
       }
     });
@@ -193,7 +198,7 @@ export class Saver {
       await this.#turns.take(sid, async (turn) => {
         if (!this.#doomed.has(sid)) return;
         turn.latest = undefined;
-        await this.#writer.remove(sid);
+        await this.#writer.remove(sid, this.#doomed.endingOf(sid));
         this.#doomed.delete(sid);
       });
       return true;

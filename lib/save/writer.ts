@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { performance } from "node:perf_hooks";
 import { StoreError } from "../base/index.js";
 import type { Port, TimeToLive } from "../client/index.js";
+import type { Ending, Endings } from "../endings/index.js";
 import type { Settings } from "../options.js";
 import {
   type Held,
@@ -50,6 +51,7 @@ export interface WriterContext {
   readonly renewals: Renewals;
   /** Told of everything that is written, renewed or removed. */
   readonly index: UserIndex | undefined;
+  readonly endings: Endings;
   onMerged(sid: string, report: MergeReport): void;
   onDiscarded(sid: string, reason: DiscardReason): void;
 }
@@ -270,11 +272,17 @@ export class Writer {
     return done?.text ?? null;
   }
 
-  /** Removes a session, whatever Redis holds; how many there were. */
-  remove(sid: string): Promise<number> {
-    const { port, settings, renewals, index } = this.#context;
+  /**
+   * Removes a session, whatever Redis holds; how many there were.
+   *
+   * @param ending - why, where somebody ends it on purpose
+   */
+  remove(sid: string, ending?: Ending): Promise<number> {
+    const { port, settings, renewals, index, endings } = this.#context;
     renewals.forget(sid);
-    return index === undefined ? port.remove(settings.prefix + sid) : index.remove(sid);
+    const remove = () =>
+      index === undefined ? port.remove(settings.prefix + sid) : index.remove(sid);
+    return ending === undefined ? remove() : endings.end([sid], ending, remove);
   }
 
   discard(sid: string, reason: DiscardReason, turn: Turn): SaveResult {

@@ -1,6 +1,7 @@
 // Which sessions a user has, how many they may have, and how they end.
 import { StoreError, shown } from "../base/index.js";
 import type { Port } from "../client/index.js";
+import type { Ending, Endings } from "../endings/index.js";
 import type { Settings, UserSettings } from "../options.js";
 import {
   entryOf,
@@ -19,12 +20,16 @@ import { ANY, COMING, Entries, type Entry, LEAVING } from "./entries.js";
 import { Membership, type Registry } from "./membership.js";
 import { TAKE } from "./scripts.js";
 
+/** Why a session ends that has to make room for another one of its user. */
+const LIMIT: Ending = { reason: "limit" };
+
 /** What the index needs of the store around it. */
 export interface UserIndexContext {
   readonly port: Port;
   readonly settings: Settings;
   readonly records: Records;
   readonly renewals: Renewals;
+  readonly endings: Endings;
 }
 
 /** A session of the user who was asked for. */
@@ -58,15 +63,18 @@ export class UserIndex implements Registry {
   readonly #settings: Settings;
   readonly #records: Records;
   readonly #renewals: Renewals;
+  readonly #endings: Endings;
   readonly #users: UserSettings;
   readonly #entries: Entries;
   readonly #dated: boolean;
 
-  constructor({ port, settings, records, renewals }: UserIndexContext, users: UserSettings) {
+  constructor(context: UserIndexContext, users: UserSettings) {
+    const { port, settings, records, renewals, endings } = context;
     this.#port = port;
     this.#settings = settings;
     this.#records = records;
     this.#renewals = renewals;
+    this.#endings = endings;
     this.#users = users;
     this.#entries = new Entries(port, settings.prefix);
     this.#dated = hasDeadline(settings.rules);
@@ -144,6 +152,7 @@ export class UserIndex implements Registry {
     await this.#end(
       user,
       leaving.map((one) => [one, LEAVING]),
+      LIMIT,
     );
     return !leaving.includes(sid);
   }
@@ -203,26 +212,26 @@ export class UserIndex implements Registry {
       }
     }
     await this.#entries.forget(user, dead);
-    await this.#end(user, leaving);
+    await this.#end(user, leaving, LIMIT);
     listed.sort((a, b) => b.activity - a.activity);
     return listed.map(({ activity: _, ...entry }) => entry);
   }
 
   /** Ends one session of a user; how many there were. */
-  async removeOne(user: string, handle: string): Promise<number> {
+  async removeOne(user: string, handle: string, ending: Ending): Promise<number> {
     for await (const page of this.#entries.of(user)) {
       const named = page.find(([sid]) => handleOf(this.#settings.prefix, sid) === handle);
-      if (named !== undefined) return this.#end(user, [named]);
+      if (named !== undefined) return this.#end(user, [named], ending);
     }
     return 0;
   }
 
   /** Removes the sessions of a user; how many there were. */
-  async removeAll(user: string, except: ReadonlySet<string>): Promise<number> {
+  async removeAll(user: string, except: ReadonlySet<string>, ending: Ending): Promise<number> {
     let removed = 0;
     for await (const page of this.#entries.of(user)) {
-      const ending = page.filter(([sid]) => !except.has(sid));
-      removed += await this.#end(user, ending);
+      const entries = page.filter(([sid]) => !except.has(sid));
+      removed += await this.#end(user, entries, ending);
     }
     return removed;
   }
@@ -237,13 +246,14 @@ export class UserIndex implements Registry {
    *
    * @returns how many sessions there were
    */
-  async #end(user: string, entries: Entry[]): Promise<number> {
+  async #end(user: string, entries: Entry[], ending: Ending): Promise<number> {
     if (entries.length === 0) return 0;
     const found = await this.#look(user, entries);
     // What cannot be read is nobody else's.
     const sids = entries.map(([sid]) => sid).filter((_, index) => found[index] !== null);
     for (const sid of sids) this.#renewals.forget(sid);
-    const removed = await this.#port.removeMany(sids.map((sid) => this.#settings.prefix + sid));
+    const keys = sids.map((sid) => this.#settings.prefix + sid);
+    const removed = await this.#endings.end(sids, ending, () => this.#port.removeMany(keys));
     const gone = new Set(sids);
     const ended = entries.flatMap(([sid, activity]): Entry[] => {
       // A place that is taken has no session yet.

@@ -1,0 +1,103 @@
+// Ends sessions, and leaves a note of why.
+import type { EndingReason, Telling } from "../base/index.js";
+import type { Port } from "../client/index.js";
+import type { Settings } from "../options.js";
+import { handleOf } from "../session/index.js";
+import { LEAVE_NOTE, READ_NOTE } from "./scripts.js";
+
+/** Why sessions are being ended. */
+export interface Ending {
+  readonly reason: EndingReason;
+  /** The words of who ends them. */
+  readonly because?: string | undefined;
+}
+
+/** Why a session is not there. */
+export interface WhyGone {
+  /**
+   * `expired-or-evicted` is what is left: it ran out of time, Redis was out of memory or emptied, a
+   * program ended it that leaves no notes, or the note is older than `keepFor`.
+   */
+  readonly reason: EndingReason | "expired-or-evicted";
+  /** When it was ended, by the clock of the server; `null` where nobody knows. */
+  readonly at: Date | null;
+  /** The words of who ended it. */
+  readonly because: string | undefined;
+}
+
+/** What ending needs of the store around it. */
+export interface EndingsContext {
+  readonly port: Port;
+  readonly settings: Settings;
+  readonly telling: Telling;
+}
+
+/** So many notes go out at a time. */
+const BATCH = 100;
+
+/**
+ * Ends sessions, and leaves a note of why if the store is told to. A note explains and forbids
+ * nothing. It goes out just before the removal and with it, and whatever becomes of it, the session is
+ * ended. It holds neither the session id, of which its name is a hash, nor content.
+ */
+export class Endings {
+  readonly #port: Port;
+  readonly #prefix: string;
+  readonly #keepFor: number;
+  readonly #telling: Telling;
+
+  constructor({ port, settings, telling }: EndingsContext) {
+    this.#port = port;
+    this.#prefix = settings.prefix;
+    this.#keepFor = settings.endings;
+    this.#telling = telling;
+  }
+
+  /**
+   * Ends sessions.
+   *
+   * @param remove - does it, and answers how many there were
+   */
+  async end(
+    sids: readonly string[],
+    ending: Ending,
+    remove: () => Promise<number>,
+  ): Promise<number> {
+    const noted = this.#keepFor > 0 ? this.#note(sids, ending) : undefined;
+    const removed = await remove();
+    await noted;
+    if (removed > 0) {
+      for (const sid of sids) this.#telling.event("ended", sid, { reason: ending.reason });
+    }
+    return removed;
+  }
+
+  /** What the note of a session says that is not there. */
+  async why(sid: string): Promise<WhyGone> {
+    const reply = await this.#port.runOn(READ_NOTE, [this.#nameOf(sid)], []);
+    const [reason, at, because] = reply as (string | null)[];
+    if (!reason) return { reason: "expired-or-evicted", at: null, because: undefined };
+    return {
+      reason: reason as EndingReason,
+      at: new Date(Number(at)),
+      because: because ?? undefined,
+    };
+  }
+
+  /** Never fails: what ends a session is its removal. */
+  async #note(sids: readonly string[], { reason, because = "" }: Ending): Promise<void> {
+    const args = [reason, because, String(this.#keepFor)];
+    for (let start = 0; start < sids.length; start += BATCH) {
+      const notes = sids
+        .slice(start, start + BATCH)
+        .map((sid) => this.#port.runOn(LEAVE_NOTE, [this.#nameOf(sid)], args));
+      await Promise.allSettled(notes);
+    }
+  }
+
+  /** It differs from every session key in the first character. */
+  #nameOf(sid: string): string {
+    const start = this.#prefix.startsWith("e") ? ":ended:" : "ended:";
+    return start + this.#prefix + handleOf(this.#prefix, sid);
+  }
+}

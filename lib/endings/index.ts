@@ -1,0 +1,2 @@
+// Why sessions were ended.
+export { type Ending, Endings, type WhyGone } from "./endings.js";
