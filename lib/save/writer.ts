@@ -198,7 +198,14 @@ export class Writer {
     const { entry, turn } = step;
     let reason: DiscardReason = "missing";
     const plan = async (there: Text | null): Promise<Attempt | null> => {
-      const base = there === null ? loaded.held : await this.#doubts.settle(loaded, there);
+      // Of a new object Redis may hold what its last write was to store. Nobody has said so yet.
+      const guess = loaded.unanswered.at(-1)?.held;
+      const base =
+        there === null
+          ? loaded.held
+          : there === guess
+            ? guess
+            : await this.#doubts.settle(loaded, there);
       const own = await wish.own(base);
       if (there === null || (await this.#isFree(sid, there, base))) {
         return this.#attempt(loaded, { plain: own, own, life: wish.life });
