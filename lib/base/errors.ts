@@ -9,6 +9,8 @@ export type StoreErrorCode =
   | "ERR_INVALID_SESSION"
   /** The value in Redis is not a session. */
   | "ERR_CORRUPT_SESSION"
+  /** The session is sealed, and the store has not the key that opens it; see the option `encryption`. */
+  | "ERR_UNKNOWN_KEY"
   /** Other processes kept changing the session for longer than `timeout`. */
   | "ERR_CONFLICT"
   /** The user has as many sessions as `maxSessionsPerUser` allows; the session was not stored. */

@@ -1,6 +1,8 @@
 // What a session is, without Redis.
 export { type CookieSettings, sameSettings, settingsOf } from "./cookie.js";
 export { entryOf, type SessionEntry, type UserSessionEntry } from "./entry.js";
+export { type EncryptionOptions, keyringOf } from "./encryption.js";
+export type { SessionEntry } from "./entry.js";
 export {
   type ExpiryRules,
   hasDeadline,
@@ -10,6 +12,7 @@ export {
   refreshExpires,
 } from "./expiry.js";
 export { handleOf } from "./handle.js";
+export type { Keyring, Refusal } from "./keyring.js";
 export { assertSid, isWellFormed, patternOf, shortSid } from "./keys.js";
 export { hasLanded } from "./landed.js";
 export {
