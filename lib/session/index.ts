@@ -2,7 +2,6 @@
 export { type CookieSettings, sameSettings, settingsOf } from "./cookie.js";
 export { entryOf, type SessionEntry, type UserSessionEntry } from "./entry.js";
 export { type EncryptionOptions, keyringOf } from "./encryption.js";
-export type { SessionEntry } from "./entry.js";
 export {
   type ExpiryRules,
   hasDeadline,
