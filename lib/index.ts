@@ -27,6 +27,7 @@ export type { ListedSession, SessionPage } from "./read/index.js";
 export type { DiscardReason, SaveResult, TouchResult } from "./save/index.js";
 export type {
   BinarySerializer,
+  EncryptionOptions,
   Serializer,
   SessionEntry,
   TextSerializer,

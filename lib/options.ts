@@ -13,7 +13,15 @@ import {
   whole,
 } from "./base/index.js";
 import { assertClient, isClient, type RedisClient } from "./client/index.js";
-import { type ExpiryRules, hasDeadline, type Serializer, type Tree } from "./session/index.js";
+import {
+  type EncryptionOptions,
+  type ExpiryRules,
+  hasDeadline,
+  type Keyring,
+  keyringOf,
+  type Serializer,
+  type Tree,
+} from "./session/index.js";
 
 /**
  * Decides what becomes of a session that another request changed meanwhile.
@@ -87,6 +95,14 @@ export interface RedisStoreOptions<Client extends RedisClient = RedisClient> {
    * @default JSON
    */
   serializer?: Serializer | undefined;
+
+  /**
+   * Encrypts what is in a session, each under a key of its own; see docs/encryption.md. A function
+   * may stand for the object; it is asked again by `reloadKeys()`. No other store can work on the
+   * same keys then, connect-redis included.
+   * @default none
+   */
+  encryption?: EncryptionOptions | (() => EncryptionOptions) | undefined;
 
   /**
    * Sessions never expire in Redis: nothing is ever deleted unless you do it. Not together with
@@ -197,6 +213,10 @@ export interface Settings {
   readonly rules: ExpiryRules;
   readonly conflict: "merge" | "overwrite" | ConflictResolver;
   readonly serializer: Serializer;
+  /** The keys that the store begins with. */
+  readonly keyring: Keyring;
+  /** The keys that the function `encryption` gives now. */
+  readonly loadKeys: () => Keyring;
   readonly disableTTL: boolean;
   readonly disableTouch: boolean;
   readonly scanCount: number;
@@ -233,6 +253,7 @@ export const OPTION_NAMES: ReadonlySet<string> = new Set<keyof RedisStoreOptions
   "requireNewId",
   "endings",
   "name",
+  "encryption",
 ]);
 
 /** What connect-redis 1 to 6 took instead of a client, or beside it. */
@@ -291,10 +312,14 @@ export function resolveOptions(options: RedisStoreOptions): Settings {
     touchAfter: checks.of(() => secondsOrZero("touchAfter", options.touchAfter ?? 60)) * 1000,
   };
   const disableTTL = checks.of(() => flag("disableTTL", options.disableTTL ?? false));
+  const prefix = checks.of(() => text("prefix", options.prefix ?? "sess:"));
+  const { encryption } = options;
   const settings: Settings = {
     client: options.client,
     name: checks.of(() => text("name", options.name ?? String(prefix))),
     prefix,
+    keyring: checks.of(() => keyringOf(encryption ?? undefined, prefix ?? "")),
+    loadKeys: () => reloaded(encryption, prefix),
     ttl,
     rules,
     conflict: checks.of(() => conflictOf(options.conflict ?? "merge")),
@@ -341,6 +366,12 @@ function warnOfLongLives(ttl: Settings["ttl"], absoluteTtl: number | undefined):
 
 /** Beyond this a timer of Node fires at once. */
 const LONGEST_TIMER = 2_147_483_647;
+
+function reloaded(encryption: RedisStoreOptions["encryption"], prefix: string): Keyring {
+  if (typeof encryption === "function") return keyringOf(encryption, prefix);
+  const message = 'reloadKeys() asks the option "encryption" again, which has to be a function';
+  throw new StoreError("ERR_INVALID_OPTION", message);
+}
 
 function ttlOf(value: Settings["ttl"]): Settings["ttl"] {
   return typeof value === "function" ? value : seconds("ttl", value, ", or a function");
