@@ -312,7 +312,6 @@ export function resolveOptions(options: RedisStoreOptions): Settings {
     touchAfter: checks.of(() => secondsOrZero("touchAfter", options.touchAfter ?? 60)) * 1000,
   };
   const disableTTL = checks.of(() => flag("disableTTL", options.disableTTL ?? false));
-  const prefix = checks.of(() => text("prefix", options.prefix ?? "sess:"));
   const { encryption } = options;
   const settings: Settings = {
     client: options.client,
