@@ -11,6 +11,10 @@ export default {
   transform: { "^.+\\.[jt]s$": ["@swc/jest", swc] },
   // Sources import "./x.js", the name of what tsc makes of "./x.ts".
   moduleNameMapper: { "^(\\.{1,2}/.*)\\.js$": ["$1.ts", "$1.js"] },
+  // With encryption in every store, and a search for what comes to light: `npm run test:sealed`.
+  setupFilesAfterEnv: process.env.REDIS_SESSION_STORE_TEST_SEALED
+    ? ["<rootDir>/__tests__/support/sealed.ts"]
+    : [],
   globalSetup: "<rootDir>/tools/jest-setup.js",
   globalTeardown: "<rootDir>/tools/jest-teardown.js",
   testTimeout: 20_000,

@@ -11,6 +11,7 @@ import {
   read,
   sessionOf,
   type TestClient,
+  unlessSealed,
   until,
   versions,
   visit,
@@ -85,7 +86,7 @@ describe.each(versions)("what connect-redis expects of its store, with redis %i"
   });
 });
 
-describe("an app that comes from connect-redis", () => {
+unlessSealed.describe("an app that comes from connect-redis", () => {
   let ours: TestClient;
   let theirs: TestClient;
   beforeAll(async () => {
