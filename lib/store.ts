@@ -24,7 +24,13 @@ import {
   Reader,
   type SessionPage,
 } from "./read/index.js";
-import { type SaveResult, Saver, Toucher, type TouchResult } from "./save/index.js";
+import {
+  type DiscardReason,
+  type SaveResult,
+  Saver,
+  Toucher,
+  type TouchResult,
+} from "./save/index.js";
 import {
   assertSid,
   handleOf,
@@ -67,6 +73,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   readonly #telling: Telling;
   readonly #port: Port;
   readonly #cache: CachingPort | undefined;
+  readonly #records: Records;
   readonly #renewals = new Renewals();
   readonly #loaded = new LoadedSessions();
   readonly #reader: Reader;
@@ -117,7 +124,8 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     );
     this.#port = port;
     this.#cache = cacheOn(port, settings);
-    const records = new Records(serializer, timeout);
+    const records = new Records(serializer, timeout, settings.keyring);
+    this.#records = records;
     const telling = this.#telling;
     const endings = new Endings({ port, settings, telling });
     const base = {
@@ -130,7 +138,16 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     this.#endings = settings.endings > 0 ? endings : undefined;
     this.#index = settings.users && new UserIndex(base, settings.users);
     const context = { ...base, index: this.#index };
-    this.#reader = new Reader({ ...context, cache: this.#cache, loaded: this.#loaded });
+    const onDiscarded = (sid: string, reason: DiscardReason) => {
+      this.#telling.event("discarded", sid, { reason });
+      this.#tell("discarded", sid, reason);
+    };
+    this.#reader = new Reader({
+      ...context,
+      cache: this.#cache,
+      loaded: this.#loaded,
+      onRefused: onDiscarded,
+    });
     this.#saver = new Saver({
       ...context,
       inflate: (session, sid) => this.#inflate(session, sid),
@@ -139,10 +156,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
         this.#telling.event("merged", sid, counts);
         this.#tell("merged", sid, kept, overwritten);
       },
-      onDiscarded: (sid, reason) => {
-        this.#telling.event("discarded", sid, { reason });
-        this.#tell("discarded", sid, reason);
-      },
+      onDiscarded,
       onFixation: (sid) => this.#tellFixation(sid),
     });
     this.#toucher = new Toucher({ ...context, saver: this.#saver });
@@ -385,6 +399,18 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     return typeof options === "function"
       ? answer(this.#page({}), options)
       : answer(this.#page(options), callback);
+  }
+
+  /**
+   * Asks the function that is the option `encryption` again: a new key needs no restart. What it
+   * gives holds from now on, also for what the cache has opened.
+   *
+   * @throws ERR_INVALID_OPTION where the option is no function, where that throws or where what it
+   *   gives is refused; the store goes on with the keys that it has
+   */
+  reloadKeys(): void {
+    this.#records.use(this.#settings.loadKeys());
+    this.#cache?.clear();
   }
 
   /**

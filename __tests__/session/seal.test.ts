@@ -21,10 +21,10 @@ function ring(options: Partial<EncryptionOptions> = {}, prefix = "sess:") {
 
 const sealed = ring().seal(PLAIN, SID) as string;
 
-/** The code of the error that opening gives; otherwise what it gives. */
+/** The code of the error that opening gives; `undefined` for what counts as missing; or the plain form. */
 function opening(stored: string | Buffer, sid = SID, by = ring()): unknown {
   try {
-    return by.open(stored, sid);
+    return by.refusalOf(stored) === undefined ? by.open(stored, sid) : undefined;
   } catch (error) {
     return (error as { code: string }).code;
   }

@@ -15,10 +15,17 @@ import {
 import type { Settings } from "../options.js";
 import type { Value } from "../session/index.js";
 
-interface Entry {
-  readonly value: Value;
+interface Entry extends Cached {
   /** When the key expires, on the monotonic clock. */
   readonly until: number;
+}
+
+/** What the cache holds for a key. */
+export interface Cached {
+  /** As Redis holds it. */
+  readonly value: Value;
+  /** The same, once it was opened: to open it again would take longer than to find it. */
+  plain: Value | undefined;
 }
 
 /**
@@ -52,12 +59,23 @@ export class CachingPort implements Port {
   }
 
   /** What the cache holds for a key, if that is known to be what Redis holds. */
-  peek(key: string): Value | undefined {
+  peek(key: string): Cached | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined || !this.#tracker.isCoherent()) return undefined;
-    if (performance.now() < entry.until) return entry.value;
+    if (performance.now() < entry.until) return entry;
     this.#entries.delete(key);
     return undefined;
+  }
+
+  /** Notes the plain form of what a key holds. */
+  opened(key: string, value: Value, plain: Value): void {
+    const entry = this.#entries.peek(key);
+    if (entry?.value === value) entry.plain = plain;
+  }
+
+  /** Forgets everything, as where other keys open what Redis holds. */
+  clear(): void {
+    this.#dropAll();
   }
 
   /** Ends the tracking connection. */
@@ -77,7 +95,8 @@ export class CachingPort implements Port {
       const { value, until } = await this.#tracker.read(key);
       // A miss logs a user out: it has to be one on the app's own connection.
       if (value === null) return await this.#port.get(key);
-      if (this.#reading.get(key) === read) this.#entries.set(key, { value, until });
+      if (this.#reading.get(key) === read)
+        this.#entries.set(key, { value, until, plain: undefined });
       return value;
     } catch (error) {
       // The connection that is lost is not the one that the app depends on.

@@ -154,6 +154,7 @@ export class Listing {
     if (value === null) return null;
     try {
       const record = this.#records.read(value, sid);
+      if (record === null) return null;
       if (!isThenable(record)) return this.#listed(sid, value, record);
       return record
         .then((read) => this.#listed(sid, value, read))

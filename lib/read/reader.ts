@@ -10,6 +10,7 @@ import {
   type LoadedSessions,
   loadedOf,
   type Records,
+  type Refusal,
   type Renewals,
   refreshExpires,
   type SessionRecord,
@@ -28,6 +29,8 @@ export interface ReaderContext {
   readonly renewals: Renewals;
   readonly loaded: LoadedSessions;
   readonly index: UserIndex | undefined;
+  /** Told of what is there and counts as missing. */
+  onRefused(sid: string, reason: Refusal): void;
 }
 
 /** Reads sessions, and notes what they were when the app got them. */
@@ -46,11 +49,14 @@ export class Reader {
     report?: Report,
   ): SessionData | null | Promise<SessionData | null> | undefined {
     const { cache, settings, records } = this.#context;
-    const value = cache?.peek(settings.prefix + sid);
-    if (value === undefined) return undefined;
+    const entry = cache?.peek(settings.prefix + sid);
+    // What counts as missing by now is for the ordinary way to tell.
+    if (entry === undefined || records.refusalOf(entry.value) !== undefined) return undefined;
+    const { value } = entry;
     report?.carried(value);
     try {
-      const record = records.read(value, sid);
+      entry.plain ??= records.open(value, sid);
+      const record = records.parse(entry.plain, sid);
       return isThenable(record)
         ? record.then((read) => this.#handOut(sid, value, read))
         : this.#handOut(sid, value, record);
@@ -61,15 +67,20 @@ export class Reader {
   }
 
   async get(sid: string, report?: Report): Promise<SessionData | null> {
-    const { port, settings, records, renewals } = this.#context;
+    const { port, cache, settings, records, renewals } = this.#context;
     report?.asked();
-    const value = await port.get(settings.prefix + sid);
-    if (value === null) {
+    const key = settings.prefix + sid;
+    const value = await port.get(key);
+    const refusal = value === null ? undefined : records.refusalOf(value);
+    if (value === null || refusal !== undefined) {
       renewals.forget(sid);
+      if (refusal !== undefined) this.#context.onRefused(sid, refusal);
       return null;
     }
     report?.carried(value);
-    const record = records.read(value, sid);
+    const plain = records.open(value, sid);
+    cache?.opened(key, value, plain);
+    const record = records.parse(plain, sid);
     return this.#handOut(sid, value, isThenable(record) ? await record : record);
   }
 

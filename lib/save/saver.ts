@@ -264,8 +264,12 @@ export class Saver {
   async #renewInTurn(loaded: Loaded, held: Held, { life }: Wish, step: Step): Promise<SaveResult> {
     const writer = this.#writer;
     const { turn, entry } = step;
-    const text = await writer.renew(loaded, turn.latest ?? held, life, entry);
-    if (text === null) return writer.discard(loaded.sid, "missing", turn);
+    const from = turn.latest ?? held;
+    const text = await writer.renew(loaded, from, life, entry);
+    if (text === null) {
+      const refusal = this.#context.records.refusalOf(from.stored);
+      return writer.discard(loaded.sid, refusal ?? "missing", turn);
+    }
     turn.latest = text;
     return "OK";
   }

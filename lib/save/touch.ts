@@ -119,7 +119,9 @@ export class Toucher {
     if (hasDeadline(settings.rules)) {
       const value = await port.get(key);
       if (value === null) return false;
-      created = (await records.read(value, sid)).created ?? created;
+      const record = await records.read(value, sid);
+      if (record === null) return false;
+      created = record.created ?? created;
     }
     const now = Date.now();
     const life = lifetime(settings.rules, session, sid, created, now, inUse);

@@ -41,7 +41,11 @@ export type DiscardReason =
   /** By its own rules the session is over. */
   | "expired"
   /** Another request logged another user in, or this one out. */
-  | "user-changed";
+  | "user-changed"
+  /** It is not sealed, and `plaintextUntil` is over; see the option `encryption`. */
+  | "plaintext"
+  /** It was sealed under a key that is `revoked` since; see the option `encryption`. */
+  | "revoked";
 
 /** What writing needs of the store around it. */
 export interface WriterContext {
@@ -93,8 +97,10 @@ interface Task {
   readonly from: Text | null;
   /** What to ask for where this is there; `null`: nothing, and the session is left alone. */
   plan(there: Text | null): Attempt | null | Promise<Attempt | null>;
-  /** Whether the session is written where there is none. */
+  /** Whether the session is written where there is none, or one that counts as missing. */
   mayCreate?(): boolean;
+  /** What is there counts as missing. */
+  onRefused?(reason: DiscardReason): void;
   /** A command got no answer that was to put this attempt in the place of that text. */
   onFailed?(error: unknown, attempt: Attempt, there: Text | null): void;
   readonly entry: Membership | undefined;
@@ -159,6 +165,8 @@ export class Writer {
     const { sid, held } = loaded;
     const { life } = wish;
     if (life && this.isOver(life)) return this.#end(sid, step);
+    const refusal = held && this.#context.records.refusalOf(held.stored);
+    if (refusal !== undefined) return this.#gone(loaded, refusal, step.turn);
     const own = await wish.own(held);
     const text = this.#sealed(own, sid);
     const key = settings.prefix + sid;
@@ -228,6 +236,9 @@ export class Writer {
       plan,
       entry,
       mayCreate: () => loaded.held === undefined,
+      onRefused: (refusal) => {
+        reason = refusal;
+      },
       onFailed: (error, attempt, there) =>
         this.#doubt(loaded, attempt, there?.plain, wish.user, error),
     });
@@ -248,9 +259,10 @@ export class Writer {
     life: Lifetime | undefined,
     entry: Membership | undefined,
   ): Promise<Text | null> {
-    const { port, settings } = this.#context;
+    const { port, settings, records } = this.#context;
     const { sid, held } = loaded;
     if (settings.conflict === "overwrite") {
+      if (records.refusalOf(from.stored) !== undefined) return null;
       const key = settings.prefix + sid;
       const px = this.#px(life);
       const sent = performance.now();
@@ -269,12 +281,19 @@ export class Writer {
       sid,
       from,
       entry,
-      // After a merge, or another save in this process, the session's cookie may not be the object's.
-      plan: async (there) =>
-        held !== undefined && sameValue((there as Text).stored, held.stored) && isWhole(held)
-          ? { text: undefined, life }
-          : { text: undefined, life: life && (await this.#lifeOf(there as Text, loaded, entry)) },
+      plan: async (known) => {
+        const there = known as Text;
+        const text = records.isCurrent(there.stored) ? undefined : this.#sealed(there.plain, sid);
+        // After a merge, or another save in this process, the session's cookie may not be the object's.
+        return held !== undefined && sameValue(there.stored, held.stored) && isWhole(held)
+          ? { text, life }
+          : { text, life: life && (await this.#lifeOf(there, loaded, entry)) };
+      },
     });
+    // Sealed anew, by this process or another one, it is the same session.
+    if (done && held && loaded.held === held && sameValue(done.text.plain, held.plain)) {
+      loaded.held = { ...held, stored: done.text.stored };
+    }
     if (done && life === undefined) await this.#tellIndex(settings.prefix + sid, entry);
     return done?.text ?? null;
   }
@@ -309,12 +328,18 @@ export class Writer {
    *
    * @returns `null` where there is no session, or nothing was planned
    */
-  async #agree({ sid, from, plan, mayCreate, onFailed, entry }: Task): Promise<Done | null> {
+  async #agree({ sid, from, plan, entry, ...task }: Task): Promise<Done | null> {
     const { settings, records } = this.#context;
     const until = performance.now() + settings.timeout;
     let there = from;
     for (let round = 1; ; round++) {
-      const attempt = await plan(there);
+      const refusal = there === null ? undefined : records.refusalOf(there.stored);
+      if (refusal !== undefined && !task.mayCreate?.()) {
+        task.onRefused?.(refusal);
+        return null;
+      }
+      const known = refusal === undefined ? there : null;
+      const attempt = await plan(known);
       if (attempt === null) return null;
       const { life, text } = attempt;
       const isOver = life !== undefined && this.isOver(life);
@@ -332,16 +357,16 @@ export class Writer {
           return { attempt, text: now, isOver };
         }
       } catch (error) {
-        if (!isOver) onFailed?.(error, attempt, there);
+        if (!isOver) task.onFailed?.(error, attempt, known);
         throw error;
       }
       if (typeof reply === "number") {
-        if (!mayCreate?.()) return null;
+        if (!task.mayCreate?.()) return null;
         there = null;
       } else {
         // It was compared as bytes: these are none that the client can give back as they are.
         if (there !== null && sameValue(reply, there.stored)) throw notText(sid);
-        there = { stored: reply, plain: records.open(reply, sid) };
+        there = this.#opened(reply, sid);
       }
       if (round >= MOST_ROUNDS || performance.now() >= until) {
         throw conflictError(sid, settings.timeout);
@@ -390,8 +415,10 @@ export class Writer {
       return turn.latest ?? loaded.held ?? loaded.unanswered.at(-1)?.held ?? null;
     }
     const stored = await port.get(settings.prefix + sid);
-    const there = stored === null ? null : { stored, plain: records.open(stored, sid) };
-    if (there !== null) await this.#doubts.settle(loaded, there);
+    const there = stored === null ? null : this.#opened(stored, sid);
+    if (there !== null && records.refusalOf(there.stored) === undefined) {
+      await this.#doubts.settle(loaded, there);
+    }
     this.#doubts.shorten(loaded);
     return there;
   }
@@ -401,7 +428,7 @@ export class Writer {
     if (base !== undefined) return sameValue(there.stored, base.stored) && isWhole(base);
     // A new object finds another session: one that is over gives way.
     const { records, settings } = this.#context;
-    const { session, created } = await records.read(there.stored, sid);
+    const { session, created } = await records.parse(there.plain, sid);
     const now = Date.now();
     return isOver(settings.rules, session, sid, created ?? now, now);
   }
@@ -416,6 +443,13 @@ export class Writer {
     const mark = randomBytes(6).toString("base64url");
     const marked = await this.#context.records.marked(plain, sid, mark);
     return { ...rest, mark, text: this.#sealed(marked, sid) };
+  }
+
+  /** A text that is there. One that counts as missing stays as it is. */
+  #opened(stored: Value, sid: string): Text {
+    const { records } = this.#context;
+    const isRefused = records.refusalOf(stored) !== undefined;
+    return { stored, plain: isRefused ? stored : records.open(stored, sid) };
   }
 
   #sealed(plain: Value, sid: string): Text {

@@ -40,13 +40,14 @@ export class Keyring {
   }
 
   /**
-   * The plain form of what is stored, in the type of that; `undefined` where it counts as missing.
+   * The plain form of what is stored, in the type of that. Whether it counts as missing is to be
+   * asked first, see {@link Keyring.refusalOf}.
    *
    * @throws ERR_UNKNOWN_KEY, ERR_CORRUPT_SESSION
    */
-  open(stored: Value, sid: string): Value | undefined {
+  open(stored: Value, sid: string): Value {
     const { keys, revoked } = this.#settings;
-    if (!isSealed(stored)) return this.#readsPlaintext() ? stored : undefined;
+    if (!isSealed(stored)) return stored;
     if (isForeign(stored)) {
       const why = "a newer version of this store has sealed it: update redis-session-store";
       throw unknownKey(sid, why);
@@ -56,8 +57,7 @@ export class Keyring {
     }
     const keyId = keyIdOf(stored);
     if (keyId === undefined) throw tampered(sid);
-    if (revoked.has(keyId)) return undefined;
-    const key = keys.get(keyId);
+    const key = revoked.has(keyId) ? undefined : keys.get(keyId);
     if (key === undefined) throw unknownKey(sid, `add the key "${keyId}" to "encryption.keys"`);
     const plain = key.open(stored, sid);
     if (plain === "other-key") {

@@ -1,6 +1,7 @@
 // Turns what Redis holds into a session and back, with what the store itself adds.
 
 import { within } from "../base/index.js";
+import type { Keyring, Refusal } from "./keyring.js";
 import { decode, encode, isThenable, type Serializer } from "./serializer.js";
 import { put, type Tree } from "./trees.js";
 import type { Value } from "./value.js";
@@ -52,26 +53,47 @@ export interface Additions {
 export class Records {
   readonly #serializer: Serializer;
   readonly #timeout: number;
+  #keyring: Keyring;
 
   /** @param timeout - how long the serializer may take, in ms */
-  constructor(serializer: Serializer, timeout: number) {
+  constructor(serializer: Serializer, timeout: number, keyring: Keyring) {
     this.#serializer = serializer;
     this.#timeout = timeout;
+    this.#keyring = keyring;
   }
 
-  /** The plain form of a stored text. */
-  open(stored: Value, _sid: string): Value {
-    return stored;
+  /** Seals and opens with other keys from now on. */
+  use(keyring: Keyring): void {
+    this.#keyring = keyring;
+  }
+
+  /** Why a stored text counts as missing; `undefined` where it does not. */
+  refusalOf(stored: Value): Refusal | undefined {
+    return this.#keyring.refusalOf(stored);
+  }
+
+  /**
+   * The plain form of a stored text that does not count as missing.
+   *
+   * @throws ERR_UNKNOWN_KEY, ERR_CORRUPT_SESSION
+   */
+  open(stored: Value, sid: string): Value {
+    return this.#keyring.open(stored, sid);
   }
 
   /** The form of a plain text that is to be stored. */
-  seal(plain: Value, _sid: string): Value {
-    return plain;
+  seal(plain: Value, sid: string): Value {
+    return this.#keyring.seal(plain, sid);
   }
 
-  /** Reads a stored text; at once where the serializer answers at once. */
-  read(stored: Value, sid: string): SessionRecord | Promise<SessionRecord> {
-    return this.parse(this.open(stored, sid), sid);
+  /** Whether a stored text has the form that {@link Records.seal} gives now. */
+  isCurrent(stored: Value): boolean {
+    return this.#keyring.isCurrent(stored);
+  }
+
+  /** Reads a stored text; at once where the serializer answers at once. `null`: it counts as missing. */
+  read(stored: Value, sid: string): SessionRecord | null | Promise<SessionRecord> {
+    return this.refusalOf(stored) === undefined ? this.parse(this.open(stored, sid), sid) : null;
   }
 
   /** Reads a plain text; at once where the serializer answers at once. */

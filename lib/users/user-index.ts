@@ -248,8 +248,8 @@ export class UserIndex implements Registry {
    */
   async #end(user: string, entries: Entry[], ending: Ending): Promise<number> {
     if (entries.length === 0) return 0;
-    const found = await this.#look(user, entries);
-    // What cannot be read is nobody else's.
+    // What cannot be read, or counts as missing, is nobody else's.
+    const found = await this.#look(user, entries, undefined);
     const sids = entries.map(([sid]) => sid).filter((_, index) => found[index] !== null);
     for (const sid of sids) this.#renewals.forget(sid);
     const keys = sids.map((sid) => this.#settings.prefix + sid);
@@ -271,13 +271,22 @@ export class UserIndex implements Registry {
     return entries.filter((_, index) => found[index] === null);
   }
 
-  /** The sessions of entries; `null`: gone or not the user's, `undefined`: it cannot be read. */
-  async #look(user: string, entries: Entry[]): Promise<(Found | null | undefined)[]> {
+  /**
+   * The sessions of entries; `null`: gone or not the user's, `undefined`: it cannot be read.
+   *
+   * @param refused - what stands for one that is there and counts as missing
+   */
+  async #look(
+    user: string,
+    entries: Entry[],
+    refused: null | undefined = null,
+  ): Promise<(Found | null | undefined)[]> {
     const keys = entries.map(([sid]) => this.#settings.prefix + sid);
     const values = await this.#port.getMany(keys);
     return Promise.all(
       values.map(async (value, index) => {
         if (value === null) return null;
+        if (this.#records.refusalOf(value) !== undefined) return refused;
         const record = await this.#read((entries[index] as Entry)[0], value);
         if (record === undefined) return undefined;
         const isOwn = record !== null && this.storedUserOf(record.session) === user;
@@ -290,6 +299,7 @@ export class UserIndex implements Registry {
   async #read(sid: string, value: Value): Promise<SessionRecord | null | undefined> {
     try {
       const record = await this.#records.read(value, sid);
+      if (record === null) return null;
       const { session, created } = record;
       const now = Date.now();
       if (this.#dated && isOver(this.#settings.rules, session, sid, created ?? now, now))
