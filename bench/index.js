@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { startRedis } from "../tools/redis-server.js";
 import { bulk } from "./bulk.js";
 import { draw } from "./chart.js";
+import { comparison } from "./comparison.js";
 import { connect } from "./contenders.js";
 import { distance } from "./distance.js";
 
@@ -38,7 +39,7 @@ import { writers } from "./writers.js";
  */
 
 /** @type {Record<string, (context: Context) => Promise<Section>>} */
-const sections = { store, http, distance, logout, writers, growth, bulk };
+const sections = { store, http, distance, logout, writers, comparison, growth, bulk };
 
 const { values: options } = parseArgs({
   options: {

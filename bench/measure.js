@@ -55,7 +55,7 @@ function drive(size, concurrency, operation) {
  *
  * @param {Work} work
  * @param {{ batches: number, concurrency: number }} load
- * @param {import("./commands.js").CommandCounter} [counter] counts what the operations send
+ * @param {{ start(): Promise<void>, stop(): Promise<void> }} [counter] looks at what the operations do to the server
  */
 export async function time({ prepare, size }, { batches, concurrency }, counter) {
   let spent = 0;

@@ -62,11 +62,12 @@ async function ready(port, pid) {
  * @param {object} [options]
  * @param {string[]} [options.args] further arguments, e.g. `["--maxmemory", "2mb"]`; a first one that is no option is the configuration file
  * @param {number} [options.port] default: a free one
+ * @param {string} [options.binary] the server to run; default: the one that all tests run on
  * @param {string} [options.dir] its working directory, with `redis.log` in it; default: a new one, removed by `stop`
  * @returns {Promise<RedisServer>}
  */
-export async function startRedis({ args = [], port, dir } = {}) {
-  const binary = await findRedisBinary();
+export async function startRedis({ args = [], port, dir, binary: given } = {}) {
+  const binary = given ?? (await findRedisBinary());
   for (let attempt = 1; ; attempt++) {
     try {
       return await launch(binary, args, port ?? randomPort(), dir);
