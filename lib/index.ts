@@ -18,6 +18,7 @@ export type {
   PortOptions,
   RedisClient,
   Script,
+  Size,
   TimeToLive,
 } from "./client/index.js";
 export type { WhyGone } from "./endings/index.js";

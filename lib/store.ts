@@ -5,6 +5,7 @@ import {
   assertOptions,
   type Callback,
   codeOf,
+  flag,
   invalid,
   type Report,
   StoreError,
@@ -492,8 +493,10 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   }
 
   async #clear(): Promise<number> {
+    // A session that is stored from now on keeps its entry.
+    const time = this.#index && (await this.#port.time());
     const removed = await this.#listing.clear();
-    await this.#index?.clear();
+    if (time !== undefined) await this.#index?.clear(time);
     return removed;
   }
 
@@ -563,8 +566,10 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
 
   async #destroyAllOf(userId: string, options: DestroyAllOptions): Promise<number> {
     assertUser(userId);
-    assertOptions("destroyAllOf()", options, ["except", "because"]);
-    return indexed(this.#index).removeAll(userId, sparedBy(options), this.#revoked(options));
+    assertOptions("destroyAllOf()", options, ["except", "scan", "because"]);
+    const scan = flag("scan", options.scan ?? false);
+    const spared = sparedBy(options);
+    return indexed(this.#index).removeAll(userId, spared, scan, this.#revoked(options));
   }
 
   #inflate(session: Tree, sid: string): object {
@@ -618,6 +623,12 @@ export interface DestroyAllOptions extends DestroyOptions {
    * slip of the pen gives, is refused.
    */
   readonly except?: string | readonly string[];
+  /**
+   * Looks through all sessions too, for those that no index names: stored before the option `userId`
+   * was set, by another store, or whose index was evicted. Takes as long as `sessions()`.
+   * @default false
+   */
+  readonly scan?: boolean;
 }
 
 function sparedBy(options: DestroyAllOptions): Set<string> {

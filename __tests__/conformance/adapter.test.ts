@@ -98,9 +98,16 @@ class OwnPort implements Port {
     return this.#ask<(Value | null)[]>(["MGET", ...keys], this.#options.binary);
   }
 
-  async remaining(keys: string[]) {
+  async measure(keys: string[]) {
     const left = await Promise.all(keys.map((key) => this.#ask<number>(["PTTL", key])));
-    return left.map((ms) => (ms === -2 ? null : ms === -1 ? Number.POSITIVE_INFINITY : ms));
+    return left.map((ms) =>
+      ms === -2 ? null : { bytes: undefined, left: ms === -1 ? Number.POSITIVE_INFINITY : ms },
+    );
+  }
+
+  async time() {
+    const [seconds, us] = await this.#ask<[string, string]>(["TIME"]);
+    return Number(seconds) * 1e6 + Number(us);
   }
 
   removeMany(keys: string[]) {

@@ -15,18 +15,15 @@ import { Deadline, type DeadlineOptions } from "./deadline.js";
 import { Health } from "./health.js";
 import { type Layout, layoutOf } from "./layout.js";
 import { noteUnsent } from "./outcome.js";
-import type { KeyPage, KeyType, Port, TimeToLive } from "./port.js";
+import type { KeyPage, KeyType, Port, Size, TimeToLive } from "./port.js";
 import { Probe } from "./probe.js";
 import { type Page, scanAll } from "./scan.js";
-import { READ_ON_PRIMARY, type Script } from "./script.js";
+import { MEASURE, READ_ON_PRIMARY, type Script } from "./script.js";
 import { Switches } from "./switches.js";
 import { type Command, type Primary, type Transport, Wait } from "./transport.js";
 
 /** Before a command is sent again that was redirected too often, in ms. */
 const PAUSE = 20;
-
-/** One command reads so many keys at the most: sessions may be large, and Redis does one thing at a time. */
-const MGET_KEYS = 100;
 
 /** The port over any client that can send raw commands. */
 export class Commands implements Port {
@@ -215,22 +212,37 @@ export class Commands implements Port {
     await this.#everywhere(["PING"]);
   }
 
-  async getMany(keys: string[]): Promise<(Value | null)[]> {
-    if (keys.length === 0) return [];
-    if (this.#transport.primaries === undefined) {
-      const groups: Promise<(Value | null)[]>[] = [];
-      for (let start = 0; start < keys.length; start += MGET_KEYS) {
-        const group = this.#prefixed(keys.slice(start, start + MGET_KEYS));
-        groups.push(this.#read("MGET", group, this.#binary));
-      }
-      return (await Promise.all(groups)).flat();
-    }
-    return this.#each(keys, (key) => this.get(key).catch(nullIfOtherType));
+  async time(): Promise<number> {
+    const times = await this.#everywhere<[string, string]>(["TIME"]);
+    return Math.min(...times.map(([seconds, us]) => Number(seconds) * 1e6 + Number(us)));
   }
 
-  async remaining(keys: string[]): Promise<(number | null)[]> {
+  async getMany(keys: string[]): Promise<(Value | null)[]> {
+    if (keys.length === 0) return [];
+    return this.#transport.primaries === undefined
+      ? this.#read("MGET", this.#prefixed(keys), this.#binary)
+      : this.#each(keys, (key) => this.get(key).catch(nullIfOtherType));
+  }
+
+  async measure(keys: string[]): Promise<(Size | null)[]> {
+    if (keys.length === 0) return [];
+    try {
+      const told =
+        this.#transport.primaries === undefined
+          ? await this.#run<number[]>(MEASURE, this.#prefixed(keys), [], false)
+          : (
+              await this.#each(keys, (key) =>
+                this.#run<number[]>(MEASURE, [this.#prefix + key], [], false),
+              )
+            ).flat();
+      return keys.map((_, n) => sizeOf(told[2 * n] as number, told[2 * n + 1] as number));
+    } catch (error) {
+      // A server without scripts, or a user without the right to them.
+      const { code } = error as StoreError;
+      if (code !== "ERR_NO_PERMISSION" && code !== "ERR_REDIS") throw error;
+    }
     const left = await this.#each(keys, (key) => this.#read<number>("PTTL", [this.#prefix + key]));
-    return left.map((ms) => (ms >= 0 ? ms : ms === -1 ? Number.POSITIVE_INFINITY : null));
+    return left.map((ms) => sizeOf(-1, ms));
   }
 
   async removeMany(keys: string[]): Promise<number> {
@@ -404,6 +416,12 @@ const ONLY: Primary = {
   address: "",
   send: () => Promise.reject(new Error("unreachable")),
 };
+
+/** What MEASURE answers for one key. */
+function sizeOf(bytes: number, ms: number): Size | null {
+  if (ms === -2) return null;
+  return { bytes: bytes < 0 ? undefined : bytes, left: ms < 0 ? Number.POSITIVE_INFINITY : ms };
+}
 
 /** What MGET answers for a key that holds no string. */
 function nullIfOtherType(error: unknown): null {

@@ -1,4 +1,5 @@
 // Redis as the store sees it, over any client.
+export { type Held, readMany } from "./bulk.js";
 export {
   assertClient,
   createPort,
@@ -10,7 +11,7 @@ export {
 export type { NodeRedisClient } from "./families/node-redis.js";
 export type { Tracker, TrackingEvents } from "./families/tracking.js";
 export { type LateAnswer, lateAnswerOf, wasSent } from "./outcome.js";
-export type { Adapter, KeyPage, KeyType, Port, PortOptions, TimeToLive } from "./port.js";
+export type { Adapter, KeyPage, KeyType, Port, PortOptions, Size, TimeToLive } from "./port.js";
 export type { Publisher, Subscriber } from "./publisher.js";
 export { type Script, script } from "./script.js";
 export type { Command } from "./transport.js";

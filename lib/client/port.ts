@@ -8,6 +8,14 @@ export type KeyType = "string" | "zset";
 /** How long a key is to live: in ms, `null` for ever, `"keep"` as long as it has left. */
 export type TimeToLive = number | null | "keep";
 
+/** What is known of a value without reading it. */
+export interface Size {
+  /** `undefined` where the server does not tell. */
+  readonly bytes: number | undefined;
+  /** What its key has left to live, in ms; `Infinity`: no expiry. */
+  readonly left: number;
+}
+
 /** A page of a listing that goes on later. */
 export interface KeyPage {
   readonly keys: string[];
@@ -107,10 +115,15 @@ export interface Port {
   page(prefix: string, count: number, cursor: string | null, type?: KeyType): Promise<KeyPage>;
   /** Resolves when the server has answered, or in a cluster every primary. */
   ping(): Promise<void>;
-  /** The values of many keys, in their order; `null` where there is none, or none of type string. */
+  /** What the clock of the server shows, in µs since the epoch; in a cluster the earliest of all primaries. */
+  time(): Promise<number>;
+  /**
+   * The values of many keys, in their order; `null` where there is none, or none of type string. The
+   * caller sees to it that they are not too much at a time.
+   */
   getMany(keys: string[]): Promise<(Value | null)[]>;
-  /** What many keys have left to live, in their order, in ms; `Infinity`: no expiry, `null`: no such key. */
-  remaining(keys: string[]): Promise<(number | null)[]>;
+  /** How large many values are and what their keys have left to live, in their order; `null`: no such key. */
+  measure(keys: string[]): Promise<(Size | null)[]>;
   /** Deletes many keys; how many were there. */
   removeMany(keys: string[]): Promise<number>;
 }

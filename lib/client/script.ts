@@ -23,3 +23,19 @@ export function script(source: string): Script {
 export const READ_ON_PRIMARY = script(`
 if KEYS[1] then return redis.call(ARGV[1], unpack(KEYS)) end
 return redis.call(unpack(ARGV))`);
+
+/**
+ * How large values are and how long they live. Needs no right to STRLEN: without it, and where a key
+ * holds no string, the size is not told.
+ *
+ * KEYS    the keys
+ * Answers for each the bytes, or -1 where they are not known, and what PTTL answers.
+ */
+export const MEASURE = script(`
+local answer = {}
+for i, key in ipairs(KEYS) do
+  local bytes = redis.pcall('STRLEN', key)
+  answer[2 * i - 1] = type(bytes) == 'number' and bytes or -1
+  answer[2 * i] = redis.call('PTTL', key)
+end
+return answer`);

@@ -7,6 +7,7 @@ import {
   type KeyType,
   type Port,
   type Script,
+  type Size,
   type TimeToLive,
   type Tracker,
   type TrackingEvents,
@@ -152,8 +153,12 @@ export class CachingPort implements Port {
     return this.#port.getMany(keys);
   }
 
-  remaining(keys: string[]): Promise<(number | null)[]> {
-    return this.#port.remaining(keys);
+  measure(keys: string[]): Promise<(Size | null)[]> {
+    return this.#port.measure(keys);
+  }
+
+  time(): Promise<number> {
+    return this.#port.time();
   }
 
   removeMany(keys: string[]): Promise<number> {

@@ -1,6 +1,6 @@
 // Goes through all sessions in batches.
 import type { SessionData } from "express-session";
-import type { Port } from "../client/index.js";
+import { type Held, type Port, readMany } from "../client/index.js";
 import type { Settings } from "../options.js";
 import {
   entryOf,
@@ -9,8 +9,7 @@ import {
   isThenable,
   type Records,
   type SessionEntry,
-  type SessionRecord,
-  type Value,
+  type Stored,
 } from "../session/index.js";
 
 /** A session as `all()` lists it. */
@@ -23,20 +22,11 @@ export interface SessionPage {
   readonly cursor: string | null;
 }
 
-/** A session that was read. */
-interface Row {
-  readonly sid: string;
-  readonly value: Value;
-  readonly record: SessionRecord;
-}
-
-interface Values {
-  readonly keys: string[];
-  readonly values: (Value | null)[];
-}
-
 /** A listing asks for at least so many keys at a time. */
 const BATCH = 1000;
+
+/** A listing gives up when nothing has come for so many times `timeout`. */
+const PATIENCE = 3;
 
 /** Everything that goes through all sessions: in batches, never in one command. */
 export class Listing {
@@ -69,9 +59,8 @@ export class Listing {
 
   async all(): Promise<ListedSession[]> {
     const listed: ListedSession[] = [];
-    for await (const { keys, values } of this.#values(this.#unseen())) {
-      for (const row of await this.#parse(keys, values)) {
-        if (row === null) continue;
+    for await (const held of this.#read(this.#unseen())) {
+      for (const row of await this.#parse(held)) {
         const session = row.record.session as unknown as ListedSession;
         if (!Object.hasOwn(session, "id")) session.id = row.sid;
         listed.push(session);
@@ -81,15 +70,17 @@ export class Listing {
   }
 
   async *entries(): AsyncGenerator<SessionEntry, void, undefined> {
-    for await (const values of this.#values(this.#batches())) yield* await this.#entriesOf(values);
+    for await (const held of this.#read(this.#batches())) yield* await this.#entriesOf(held);
   }
 
   /** One step of the way through all sessions. */
   async page(from: string | null, limit: number): Promise<SessionPage> {
     const { keys, cursor } = await this.#port.page(this.#settings.prefix, limit, from);
-    const unique = [...new Set(keys)];
-    const values = await this.#port.getMany(unique);
-    return { entries: await this.#entriesOf({ keys: unique, values }), cursor };
+    const entries: SessionEntry[] = [];
+    for await (const held of this.#read([[...new Set(keys)]])) {
+      entries.push(...(await this.#entriesOf(held)));
+    }
+    return { entries, cursor };
   }
 
   /** Removes all sessions; how many there were. */
@@ -113,62 +104,49 @@ export class Listing {
     }
   }
 
-  /** The values of keys, a batch ahead: Redis looks them up while those before are parsed. */
-  async *#values(batches: AsyncIterable<string[]>): AsyncGenerator<Values> {
-    let ahead: Promise<Values> | undefined;
-    for await (const keys of batches) {
-      const next = this.#port.getMany(keys).then((values) => ({ keys, values }));
-      // Nobody may be there any more to wait for it.
-      next.catch(() => {});
-      if (ahead !== undefined) yield await ahead;
-      ahead = next;
-    }
-    if (ahead !== undefined) yield await ahead;
+  /** What keys hold, in groups of a bounded size. */
+  #read(batches: AsyncIterable<string[]> | string[][]): AsyncGenerator<Held<string>[]> {
+    const patience = PATIENCE * this.#settings.timeout;
+    return readMany({ port: this.#port, batches, keyOf: (key) => key, patience });
   }
 
-  async #entriesOf({ keys, values }: Values): Promise<SessionEntry[]> {
-    const [rows, lefts] = await Promise.all([
-      this.#parse(keys, values),
-      this.#port.remaining(keys),
-    ]);
-    return rows.flatMap((row, index) => {
-      const left = lefts[index] ?? null;
-      // It may have expired between the two questions.
-      return row === null || left === null
-        ? []
-        : [entryOf(this.#settings.prefix, { ...row, left })];
-    });
+  async #entriesOf(held: Held<string>[]): Promise<SessionEntry[]> {
+    const rows = await this.#parse(held);
+    return rows.map((row) => entryOf(this.#settings.prefix, row));
   }
 
-  async #parse(keys: string[], values: (Value | null)[]): Promise<(Row | null)[]> {
+  async #parse(held: Held<string>[]): Promise<Stored[]> {
     // All of them begin at once; only what an async serializer does is waited for.
-    const begun = values.map((value, index) =>
-      this.#row(this.#sidOf(keys[index] as string), value),
-    );
-    const rows: (Row | null)[] = [];
-    for (const row of begun) rows.push(isThenable(row) ? await row : row);
+    const begun = held.map((one) => this.#row(one));
+    const rows: Stored[] = [];
+    for (const one of begun) {
+      const row = isThenable(one) ? await one : one;
+      if (row !== null) rows.push(row);
+    }
     return rows;
   }
 
-  #row(sid: string, value: Value | null): Row | null | Promise<Row | null> {
+  #row({ item: key, value, left }: Held<string>): Stored | null | Promise<Stored | null> {
     if (value === null) return null;
+    const sid = key.slice(this.#settings.prefix.length);
     try {
       const record = this.#records.read(value, sid);
       if (record === null) return null;
-      if (!isThenable(record)) return this.#listed(sid, value, record);
+      if (!isThenable(record)) return this.#listed({ sid, value, record, left });
       return record
-        .then((read) => this.#listed(sid, value, read))
+        .then((read) => this.#listed({ sid, value, record: read, left }))
         .catch((error) => this.#corrupt(sid, error));
     } catch (error) {
       return this.#corrupt(sid, error);
     }
   }
 
-  #listed(sid: string, value: Value, record: SessionRecord): Row | null {
-    const { session, created } = record;
+  #listed(stored: Stored): Stored | null {
+    const { session, created } = stored.record;
     const now = Date.now();
-    if (this.#dated && isOver(this.#settings.rules, session, sid, created ?? now, now)) return null;
-    return { sid, value, record };
+    const isDead =
+      this.#dated && isOver(this.#settings.rules, session, stored.sid, created ?? now, now);
+    return isDead ? null : stored;
   }
 
   #corrupt(sid: string, error: unknown): null {

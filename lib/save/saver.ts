@@ -59,7 +59,7 @@ export class Saver {
     const user = index?.userOf(session);
     const created = hasDeadline(settings.rules) ? now : undefined;
     const text = records.write(session, { created });
-    const order = { sid, loaded: undefined, user: () => user };
+    const order = { sid, loaded: undefined, user: () => user, expires: this.#endOf(life) };
     return this.#inTurn(order, text, (plain, step) => {
       this.#doomed.delete(sid);
       return this.#writer.set(sid, plain, life, step);
@@ -95,7 +95,7 @@ export class Saver {
       throw fixationError(sid);
     }
     const text = records.write(session, { created: stamp, hidden });
-    const order = { sid, loaded, user: () => user };
+    const order = { sid, loaded, user: () => user, expires: this.#endOf(life) };
     return this.#inTurn(order, text, async (plain, step) => {
       const wish: Wish = {
         own: () => plain,
@@ -212,7 +212,7 @@ export class Saver {
    * text is there, so that saves and a logout keep the order in which the app asked for them.
    */
   #inTurn(
-    { sid, loaded, user }: Order,
+    { sid, loaded, user, expires }: Order,
     text: Promise<Value>,
     write: (plain: Value, step: Step) => Promise<SaveResult>,
   ): Promise<SaveResult> {
@@ -220,7 +220,7 @@ export class Saver {
     text.catch(() => {});
     return this.#turns.take(sid, async (turn) => {
       const plain = await text;
-      const entry = this.#context.index?.open(sid, user());
+      const entry = this.#context.index?.open(sid, user(), expires);
       if (entry === undefined) return write(plain, { turn, entry });
       let result: SaveResult = "GONE";
       const isThere = await entry.around(loaded, async () => {
@@ -229,6 +229,11 @@ export class Saver {
       });
       return isThere || result === "GONE" ? result : this.#writer.discard(sid, "missing", turn);
     });
+  }
+
+  /** When a session of such a life ends; `null`: never. */
+  #endOf(life: Lifetime): number | null {
+    return this.#context.settings.disableTTL ? null : life.relaxed;
   }
 
   /** A row is saved without being used: its key lives on as it is, unless the app has set its end. */
@@ -293,4 +298,6 @@ interface Order {
   readonly loaded: Loaded | undefined;
   /** Whose session it is to be, asked when the turn has come. */
   readonly user: () => string | undefined;
+  /** When it would end; `null`: never. Left out where it keeps its user. */
+  readonly expires?: number | null;
 }

@@ -103,8 +103,9 @@ export class Toucher {
     const key = settings.prefix + sid;
     const px = relaxed - Date.now();
     if (px > 0) await port.expire(key, px, "longer");
-    const [left = null] = await port.remaining([key]);
-    if (left === null) return false;
+    const [size] = await port.measure([key]);
+    if (!size) return false;
+    const { left } = size;
     if (user === undefined || index === undefined) return true;
     const ends = left === Number.POSITIVE_INFINITY ? null : Date.now() + left;
     return index.written(user, sid, ends, false);

@@ -473,9 +473,9 @@ export class Writer {
   /** Tells the index when a session ends that kept its life. */
   async #tellIndex(key: string, entry: Membership | undefined): Promise<void> {
     if (entry === undefined) return;
-    const [left = null] = await this.#context.port.remaining([key]);
-    if (left === null) return;
-    entry.sent(left === Number.POSITIVE_INFINITY ? null : Date.now() + left);
+    const [size] = await this.#context.port.measure([key]);
+    if (!size) return;
+    entry.sent(size.left === Number.POSITIVE_INFINITY ? null : Date.now() + size.left);
   }
 
   /** After a save Redis holds this, and nothing is in doubt any longer. */

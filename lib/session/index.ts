@@ -1,7 +1,7 @@
 // What a session is, without Redis.
 export { type CookieSettings, sameSettings, settingsOf } from "./cookie.js";
 export { type EncryptionOptions, keyringOf } from "./encryption.js";
-export { entryOf, type SessionEntry, type UserSessionEntry } from "./entry.js";
+export { entryOf, type SessionEntry, type Stored, type UserSessionEntry } from "./entry.js";
 export {
   type ExpiryRules,
   hasDeadline,

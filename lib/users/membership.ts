@@ -1,16 +1,35 @@
 // One write of a session as the index of its user sees it.
+import type { StoreError } from "../base/index.js";
+import { wasSent } from "../client/index.js";
 import type { Loaded } from "../session/index.js";
+import type { Entry } from "./entries.js";
+
+/** What became of an entry. */
+export interface Entered {
+  readonly entry: Entry;
+  /** Whether the session keeps its place. */
+  readonly isKept: boolean;
+}
 
 /** What one write needs of the index. */
 export interface Registry {
   /** Whether what is sent first is also executed first. */
   readonly isOrdered: boolean;
-  /** Asks for a place, if users have to; whether one was taken. */
-  admit(user: string, sid: string): Promise<boolean>;
-  /** Notes that a session was written or renewed; whether it keeps its place. */
-  written(user: string, sid: string, expires: number | null, isNew: boolean): Promise<boolean>;
-  /** Drops an entry; a place that was only taken, if `isComing`. */
-  forget(user: string, sid: string, isComing?: boolean): Promise<void>;
+  /**
+   * Asks for a place before the write, if users have to; the entry where one was taken.
+   *
+   * @param expires - when the session would end; `undefined`: that is not known yet
+   * @throws ERR_TOO_MANY_SESSIONS
+   */
+  admit(user: string, sid: string, expires: number | null | undefined): Promise<Entry | undefined>;
+  /** Notes that a session was written or renewed, and makes room for it. */
+  enter(user: string, sid: string, expires: number | null, isNew: boolean): Promise<Entered>;
+  /** Notes that a session was perhaps written, or will be. */
+  expect(user: string, sid: string, expires: number | null, isNew: boolean): Promise<void>;
+  /** Drops an entry that nobody has changed since. */
+  forget(user: string, entry: Entry): Promise<void>;
+  /** Drops the entry of a session that is no longer this user's, unless by now it is again. */
+  disown(user: string, sid: string): Promise<void>;
   /** A session's expiry is to be written again: its index may have missed the last time. */
   renewAgain(sid: string): void;
 }
@@ -19,28 +38,46 @@ export interface Registry {
 interface Told {
   readonly user: string;
   readonly expires: number | null;
-  /** Whether the session keeps its place. */
-  readonly kept: Promise<boolean>;
+  readonly entered: Promise<Entered>;
 }
 
 /**
- * One write or renewal of a session as its user's index sees it. The index is told at the same time
- * as the session is written, except where the order matters: an entry must not come before the
- * session that it names is stored and this user's.
+ * One write or renewal of a session as its user's index sees it. What becomes of the entry:
+ *
+ * | the write | the entry |
+ * |---|---|
+ * | begins | under `"reject"` a place is taken, for as long as the session would live |
+ * | is sent | is written along with it, where it cannot come before a session that is this user's |
+ * | is done | is written if it was not; the one of the user before is dropped |
+ * | finds no session, or another user's | is taken back, if this write made it and nobody has changed it since |
+ * | is refused by Redis | stays, but for the place |
+ * | has no answer | says that the session is perhaps coming, for as long as it would live; and again with the next renewal. The user before keeps theirs: one too many does no harm |
  */
 export class Membership {
   readonly #index: Registry;
   readonly #sid: string;
+  /** Whose session the object says it is. */
+  readonly #own: string | undefined;
+  /** Whose session is stored in the end. */
   #user: string | undefined;
   #before: string | undefined;
   #isNew = false;
-  #expires: number | null = null;
+  /** `undefined` where nobody has said it yet. */
+  #expires: number | null | undefined;
   #told: Told | undefined;
 
-  constructor(index: Registry, sid: string, user: string | undefined) {
+  /** @param expires - when the session would end, as far as that is known before it is written */
+  constructor(
+    index: Registry,
+    sid: string,
+    user: string | undefined,
+    expires: number | null | undefined,
+  ) {
     this.#index = index;
     this.#sid = sid;
+    this.#own = user;
     this.#user = user;
+    this.#expires = expires;
   }
 
   /**
@@ -54,14 +91,23 @@ export class Membership {
   async around(loaded: Loaded | undefined, write: () => Promise<boolean>): Promise<boolean> {
     this.#before = loaded?.user;
     this.#isNew = loaded?.held === undefined;
-    const user = this.#user;
-    const mustAsk = user !== undefined && user !== this.#before;
-    const isComing = mustAsk && (await this.#index.admit(user, this.#sid));
-    const isStored = await write();
-    if (isStored && loaded !== undefined) loaded.user = this.#user;
+    const place = await this.#takePlace();
+    let isStored: boolean;
     try {
-      if (isComing && !isStored) await this.#index.forget(user, this.#sid, true);
-      return await this.#settle(isStored);
+      isStored = await write();
+    } catch (error) {
+      if (isInDoubt(error)) await this.#perhaps();
+      // What was there before the write is there still, and so is its entry.
+      else await this.#giveBack(place).catch(() => {});
+      throw error;
+    }
+    // What became of somebody else's session is nothing that this object knows of itself.
+    if (isStored && loaded !== undefined && this.#user === this.#own) loaded.user = this.#user;
+    try {
+      if (isStored) return await this.#stored();
+      await this.#giveBack(place);
+      await this.#takeBack();
+      return false;
     } catch (error) {
       // The session is stored and its entry perhaps is not: the next renewal must not be skipped.
       this.#index.renewAgain(this.#sid);
@@ -72,12 +118,14 @@ export class Membership {
   /** The command that makes the session live until `expires` was just sent. `null`: for ever. */
   sent(expires: number | null): void {
     this.#expires = expires;
-    const isOwn = this.#user === this.#before || (this.#isNew && this.#index.isOrdered);
-    if (this.#user === undefined || this.#told !== undefined || !isOwn) return;
-    const kept = this.#written(this.#user);
+    const user = this.#user;
+    // An entry that comes before its session may be taken for a dead one and dropped.
+    const isLater = user === this.#before || (this.#isNew && this.#index.isOrdered);
+    if (user === undefined || this.#told !== undefined || !isLater) return;
+    const entered = this.#index.enter(user, this.#sid, expires, this.#isNew);
     // It may fail before it is waited for, or the write may fail and nobody waits.
-    kept.catch(() => {});
-    this.#told = { user: this.#user, expires, kept };
+    entered.catch(() => {});
+    this.#told = { user, expires, entered };
   }
 
   /** What is stored in the end is a session of another user than the object says. */
@@ -85,28 +133,58 @@ export class Membership {
     this.#user = user;
   }
 
-  async #settle(isStored: boolean): Promise<boolean> {
-    const told = this.#told;
-    let isKept = isStored;
-    if (told !== undefined && !(await told.kept)) isKept = false;
-    const user = isStored ? this.#user : undefined;
-    const others = new Set([this.#before, told?.user]);
-    others.delete(user);
-    const work: Promise<unknown>[] = [];
-    if (user !== undefined && (told?.user !== user || told.expires !== this.#expires)) {
-      const written = this.#written(user).then((kept) => {
-        if (!kept) isKept = false;
-      });
-      work.push(written);
-    }
-    for (const other of others) {
-      if (other !== undefined) work.push(this.#index.forget(other, this.#sid));
-    }
-    await Promise.all(work);
-    return isKept;
+  async #takePlace(): Promise<Entry | undefined> {
+    const user = this.#own;
+    if (user === undefined || user === this.#before) return undefined;
+    return this.#index.admit(user, this.#sid, this.#expires);
   }
 
-  #written(user: string): Promise<boolean> {
-    return this.#index.written(user, this.#sid, this.#expires, this.#isNew);
+  /** Whether the session, which is stored, keeps its place. */
+  async #stored(): Promise<boolean> {
+    const told = this.#told;
+    const user = this.#user;
+    const isTold = told?.user === user && told?.expires === this.#expires;
+    const entered = isTold ? told?.entered : this.#enter(user);
+    const work: Promise<unknown>[] = [];
+    if (told !== undefined && told.user !== user) work.push(this.#takeBack());
+    if (this.#before !== undefined && this.#before !== user && this.#before !== told?.user) {
+      work.push(this.#index.disown(this.#before, this.#sid));
+    }
+    const [outcome, first] = await Promise.all([entered, told?.entered, ...work]);
+    // The one that was told at first may have been the one that had to make room.
+    const isKept = outcome?.isKept !== false;
+    return told?.user === user ? isKept && first?.isKept !== false : isKept;
   }
+
+  /** Drops the place that this write has taken. */
+  async #giveBack(place: Entry | undefined): Promise<void> {
+    if (place !== undefined) await this.#index.forget(this.#own as string, place);
+  }
+
+  /** Drops what was entered along with this write. */
+  async #takeBack(): Promise<void> {
+    if (this.#told === undefined) return;
+    const { user, entered } = this.#told;
+    await this.#index.forget(user, (await entered).entry);
+  }
+
+  async #perhaps(): Promise<void> {
+    if (this.#user !== undefined && this.#expires !== undefined) {
+      // If Redis takes it now; the next renewal enters it otherwise.
+      await this.#index.expect(this.#user, this.#sid, this.#expires, this.#isNew).catch(() => {});
+    }
+    this.#index.renewAgain(this.#sid);
+  }
+
+  /** Enters a session that is stored; one without a user, or that is gone again, needs no entry. */
+  async #enter(user: string | undefined): Promise<Entered | undefined> {
+    if (user === undefined || this.#expires === undefined) return undefined;
+    return this.#index.enter(user, this.#sid, this.#expires, this.#isNew);
+  }
+}
+
+/** Whether a failed write may have happened, or may happen later. */
+function isInDoubt(error: unknown): boolean {
+  const { code } = error as Partial<StoreError>;
+  return (code === "ERR_TIMEOUT" || code === "ERR_UNAVAILABLE") && wasSent(error);
 }

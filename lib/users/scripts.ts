@@ -13,14 +13,29 @@ if not value then return 0 end
 redis.call('DEL', KEYS[1])
 return value`);
 
+/**
+ * Removes a session that is still what was seen of it: meanwhile it may have become another user's.
+ *
+ * KEYS[1] the session's key
+ * ARGV[1] the SHA-1 of what it held, in hex
+ * Answers 1: removed, 0: not there, 2: it has changed.
+ */
+export const REMOVE_SEEN = script(`
+local value = redis.call('GET', KEYS[1])
+if not value then return 0 end
+if redis.sha1hex(value) ~= ARGV[1] then return 2 end
+return redis.call('UNLINK', KEYS[1])`);
+
 /*
  * The scripts below work on the index of one user. They take two sorted sets in one slot:
- *   KEYS[1] sid -> when it was last active, in µs; +inf: it has a place, and its session is being written;
+ *   KEYS[1] sid -> its activity: when it was last active, in µs; 8e15 and more: it has a place since
+ *           that many ms, and its session is perhaps being written (version 1.0.0: +inf);
  *           -inf: it has lost its place, and its session is being removed
- *   KEYS[2] sid -> when its session ends, in ms; +inf: never
- * Both count from the epoch by the clock of the server that runs the script: what is written and
+ *   KEYS[2] sid -> when its session ends at the latest, in ms; +inf: never
+ * All times count from the epoch by the clock of the server that runs the script: what is written and
  * what is pruned is measured by the same clock, and the clocks of the processes do not matter.
- * Both sets end together with the last of their sessions.
+ * An end never comes closer: a write that shortens a life may fail. Who is listed too long is looked
+ * at. Both sets end together with the last of their sessions.
  */
 const INDEX = `
 local time = redis.call('TIME')
@@ -31,23 +46,16 @@ local function drop(sid)
 end
 -- Those that have ended; in portions, so that no call takes long.
 for _, sid in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, 1000)) do drop(sid) end
-local function dropPairs(first)
-  for i = first, #ARGV, 2 do
-    if ARGV[i + 1] == '' or redis.call('ZSCORE', KEYS[1], ARGV[i]) == ARGV[i + 1] then drop(ARGV[i]) end
-  end
-end
 local function put(sid, activity, px)
   redis.call('ZADD', KEYS[1], activity, sid)
-  redis.call('ZADD', KEYS[2], px == '' and '+inf' or now + px, sid)
+  redis.call('ZADD', KEYS[2], 'GT', px == '' and '+inf' or now + px, sid)
+  return redis.call('ZSCORE', KEYS[1], sid)
 end
 local function count()
   return redis.call('ZCARD', KEYS[1]) - redis.call('ZCOUNT', KEYS[1], '-inf', '-inf')
 end
 local function leaving()
   return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '-inf', 'LIMIT', 0, 1000)
-end
-local function oldest(most, ...)
-  return redis.call('ZRANGEBYSCORE', KEYS[1], '(-inf', '(+inf', 'LIMIT', 0, most, ...)
 end
 local function bound()
   local last = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2]
@@ -65,29 +73,29 @@ end
  * ARGV[2] what the session has left to live in ms, or "" for no end
  * ARGV[3] how many sessions the user may have; 0: as many as they like
  * ARGV[4] "1" if the session was stored anew
- * Answers two lists: the sids that have lost their place and whose sessions are to be removed; and
- * where there are too many, the oldest of the others, each followed by its activity.
+ * Answers its activity, or "-inf"; how many sessions are too many; and the sids that have lost their
+ * place and whose sessions are to be removed.
  */
 export const INDEX_WRITTEN = script(`${INDEX}
 local limit = tonumber(ARGV[3])
-if ARGV[4] == '1' or redis.call('ZSCORE', KEYS[1], ARGV[1]) ~= '-inf' then 
-  put(ARGV[1], time[1] * 1000000 + time[2], ARGV[2])
+local activity = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if ARGV[4] == '1' or activity ~= '-inf' then
+  activity = put(ARGV[1], time[1] * 1000000 + time[2], ARGV[2])
 end
 bound()
-return {leaving(), limit > 0 and count() > limit and oldest(1000, 'WITHSCORES') or {}}`);
+return {activity, limit > 0 and math.max(0, count() - limit) or 0, leaving()}`);
 
 /**
  * Takes their place from the sessions that are too many, the one with the oldest activity first.
  *
  * ARGV[1] the sid that is being written and keeps its place
  * ARGV[2] how many sessions the user may have
- * ARGV[3…] sids whose sessions are known to be gone, each followed by the activity that was seen
- * Answers the sids that have lost their place and whose sessions are to be removed.
+ * Answers the sids that have lost their place and whose sessions are to be removed, at most 1000.
  */
 export const INDEX_EVICT = script(`${INDEX}
-dropPairs(3)
 local excess = count() - ARGV[2]
-for _, sid in ipairs(excess > 0 and oldest(math.min(excess + 1, 1000)) or {}) do
+local most = math.min(excess + 1, 1000)
+for _, sid in ipairs(excess > 0 and redis.call('ZRANGEBYSCORE', KEYS[1], '(-inf', '(+inf', 'LIMIT', 0, most) or {}) do
   if excess > 0 and sid ~= ARGV[1] then
     redis.call('ZADD', KEYS[1], '-inf', sid)
     excess = excess - 1
@@ -97,23 +105,24 @@ bound()
 return leaving()`);
 
 /**
- * Asks for a place before the session is written. Who has one keeps it.
+ * Takes a place for a session that is perhaps being written. Who has one keeps it.
  *
  * ARGV[1] the sid
- * ARGV[2] how many sessions the user may have
- * ARGV[3] for how long the place is kept until the session is written, in ms
- * ARGV[4…] sids whose sessions are known to be gone, each followed by the activity that was seen
- * Answers 1 and an empty list; or 0 and the sessions that have the places, the oldest first, each
- * followed by its activity.
+ * ARGV[2] what the session has to live in ms, or "" for no end
+ * ARGV[3] how many sessions the user may have; 0: as many as they like
+ * ARGV[4] "1" if one that is losing its place gets it back
+ * Answers 1: taken, 2: it had one, each with the activity; or 0: all are taken, with how many have to
+ * go for one to be free.
  */
-export const INDEX_ADMIT = script(`${INDEX}
-dropPairs(4)
+export const INDEX_EXPECT = script(`${INDEX}
+local limit = tonumber(ARGV[3])
 local activity = redis.call('ZSCORE', KEYS[1], ARGV[1])
 local has = activity and activity ~= '-inf'
-if not has and count() >= tonumber(ARGV[2]) then return {0, oldest(1000, 'WITHSCORES')} end
-if not has then put(ARGV[1], '+inf', ARGV[3]) end
+if activity == '-inf' and ARGV[4] == '' then return {2, activity} end
+if not has and limit > 0 and count() >= limit then return {0, tostring(count() - limit + 1)} end
+activity = put(ARGV[1], 8e15 + now, ARGV[2])
 bound()
-return {1, {}}`);
+return {has and 2 or 1, activity}`);
 
 /**
  * Forgets sessions.
@@ -122,15 +131,31 @@ return {1, {}}`);
  * Answers 0.
  */
 export const INDEX_FORGET = script(`${INDEX}
-dropPairs(1)
+for i = 1, #ARGV, 2 do
+  if ARGV[i + 1] == '' or redis.call('ZSCORE', KEYS[1], ARGV[i]) == ARGV[i + 1] then drop(ARGV[i]) end
+end
 bound()
 return 0`);
+
+/**
+ * Forgets the sessions that were last active before some time, at most 1000.
+ *
+ * ARGV[1] the time, in µs
+ * Answers how many there may be still.
+ */
+export const INDEX_CLEAR = script(`${INDEX}
+local before = '(' .. ARGV[1]
+for _, sid in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', before, 'LIMIT', 0, 1000)) do drop(sid) end
+bound()
+return redis.call('ZCOUNT', KEYS[1], '-inf', before)`);
 
 /**
  * One page of an index. What is in it all the while comes at least once, whatever its activity.
  *
  * ARGV[1] the cursor, "0" at first
- * Answers the next cursor, "0" at the end, and sids, each followed by its activity.
+ * Answers the next cursor, "0" at the end; sids, each followed by its activity; and the time in ms.
  */
 export const INDEX_PAGE = script(`
-return redis.call('ZSCAN', KEYS[1], ARGV[1], 'COUNT', 1000)`);
+local time = redis.call('TIME')
+local page = redis.call('ZSCAN', KEYS[1], ARGV[1], 'COUNT', 1000)
+return {page[1], page[2], time[1] * 1000 + math.floor(time[2] / 1000)}`);

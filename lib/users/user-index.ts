@@ -1,42 +1,37 @@
 // Which sessions a user has, how many they may have, and how they end.
 import { StoreError, shown } from "../base/index.js";
-import type { Port } from "../client/index.js";
-import type { Ending, Endings } from "../endings/index.js";
-import type { Settings, UserSettings } from "../options.js";
+import type { Ending } from "../endings/index.js";
+import type { UserSettings } from "../options.js";
 import {
   entryOf,
   handleOf,
-  hasDeadline,
-  isOver,
   isWellFormed,
-  type Records,
-  type Renewals,
-  type SessionRecord,
+  type SessionEntry,
   type Tree,
   type UserSessionEntry,
   type Value,
 } from "../session/index.js";
-import { ANY, COMING, Entries, type Entry, LEAVING } from "./entries.js";
-import { Membership, type Registry } from "./membership.js";
+import {
+  ANY,
+  activeAt,
+  Entries,
+  type Entry,
+  isComing,
+  isLeaving,
+  MOST_LEAVING,
+} from "./entries.js";
+import { type Entered, Membership, type Registry } from "./membership.js";
+import { Owned, type OwnedContext } from "./owned.js";
 import { TAKE } from "./scripts.js";
 
 /** Why a session ends that has to make room for another one of its user. */
 const LIMIT: Ending = { reason: "limit" };
 
-/** What the index needs of the store around it. */
-export interface UserIndexContext {
-  readonly port: Port;
-  readonly settings: Settings;
-  readonly records: Records;
-  readonly renewals: Renewals;
-  readonly endings: Endings;
-}
+/** How often a place that was freed is asked for, while others are faster. */
+const ROUNDS = 10;
 
-/** A session of the user who was asked for. */
-interface Found {
-  readonly value: Value;
-  readonly record: SessionRecord;
-}
+/** A listing asks for at least so many keys at a time. */
+const BATCH = 1000;
 
 /**
  * Which sessions a user has: for each user two sorted sets, last activity and end, in one slot. A
@@ -48,41 +43,39 @@ interface Found {
  *   no harm, whatever made it: a crash, a session that expired, that another program removed or that
  *   changed its user there.
  * - An entry too few would be a session that nobody finds. Therefore a session is written before its
- *   entry and removed before its entry. If the process ends in between, the entry of a session that
+ *   entry and removed before its entry, and an entry is dropped only if nobody has changed it since
+ *   its session was found to be gone. If the process ends in between, the entry of a session that
  *   was written is made up for by its next save or renewal; that of one that was removed is dropped
  *   when it is looked at.
  * - A session that has to make room is marked first (`-inf`), then removed, then forgotten. If the
  *   process ends in between, whoever next writes a session of the user or lists them goes on.
- * - Under `onLimit: "reject"` the place must be taken before the session is written. It is marked
- *   (`+inf`) until it is; if that never happens, it lapses after a few times `timeout`.
+ * - Under `onLimit: "reject"` the place must be taken before the session is written, and a write
+ *   without an answer may still come. Such an entry says since when; it lives as long as the session
+ *   would, and that its session is not there proves nothing for a few times `timeout`.
  * - A session that changes its user is written first, then put into the one index, then taken out of
  *   the other. In between the other index lists a session which, looked at, is not its user's.
+ * - A session is removed only if it still is what was seen of it: it may be another user's by then.
  */
 export class UserIndex implements Registry {
-  readonly #port: Port;
-  readonly #settings: Settings;
-  readonly #records: Records;
-  readonly #renewals: Renewals;
-  readonly #endings: Endings;
+  readonly #context: OwnedContext;
   readonly #users: UserSettings;
   readonly #entries: Entries;
-  readonly #dated: boolean;
+  readonly #owned: Owned;
+  /** For how long a write may be under way, in ms; and for how long a listing may wait. */
+  readonly #grace: number;
 
-  constructor(context: UserIndexContext, users: UserSettings) {
-    const { port, settings, records, renewals, endings } = context;
-    this.#port = port;
-    this.#settings = settings;
-    this.#records = records;
-    this.#renewals = renewals;
-    this.#endings = endings;
+  constructor(context: OwnedContext, users: UserSettings) {
+    const { port, settings } = context;
+    this.#context = context;
     this.#users = users;
     this.#entries = new Entries(port, settings.prefix);
-    this.#dated = hasDeadline(settings.rules);
+    this.#owned = new Owned(context, (session) => this.storedUserOf(session));
+    this.#grace = 3 * settings.timeout;
   }
 
   /** @see Port.isOrdered */
   get isOrdered(): boolean {
-    return this.#port.isOrdered;
+    return this.#context.port.isOrdered;
   }
 
   /**
@@ -112,202 +105,234 @@ export class UserIndex implements Registry {
     }
   }
 
-  /** What is about to happen to a session and so to the index of its user. */
-  open(sid: string, user: string | undefined): Membership {
-    return new Membership(this, sid, user);
+  /**
+   * What is about to happen to a session and so to the index of its user.
+   *
+   * @param expires - when the session would end, in ms since the epoch; `null`: never; `undefined`:
+   *   that is not known yet
+   */
+  open(sid: string, user: string | undefined, expires?: number | null): Membership {
+    return new Membership(this, sid, user, expires);
   }
 
-  /** Asks for a place, if users have to; whether one was taken. */
-  async admit(user: string, sid: string): Promise<boolean> {
+  /**
+   * Asks for a place, if users have to; the entry where one was taken.
+   *
+   * @throws ERR_TOO_MANY_SESSIONS
+   */
+  async admit(
+    user: string,
+    sid: string,
+    expires: number | null | undefined,
+  ): Promise<Entry | undefined> {
     const { limit, rejects } = this.#users;
-    if (!rejects) return false;
-    for (let dead: Entry[] = []; ; ) {
-      const grace = 3 * this.#settings.timeout;
-      const others = await this.#entries.admit(user, sid, limit, grace, dead);
-      if (others === undefined) return true;
-      dead = await this.#dead(user, others);
-      if (dead.length === 0) throw tooMany(limit);
+    if (!rejects) return undefined;
+    const end = expires === undefined ? Date.now() + this.#grace : expires;
+    for (let round = 1; ; round++) {
+      const place = await this.#entries.expect(user, sid, end, limit, true);
+      if (place.isTaken) return place.isNew ? { sid, activity: place.activity } : undefined;
+      const isFreed = round < ROUNDS && (await this.#forgetDead(user, place.excess));
+      if (!isFreed) throw tooMany(limit);
     }
+  }
+
+  /** Notes that a session was perhaps written, or will be. */
+  async expect(user: string, sid: string, expires: number | null, isNew: boolean): Promise<void> {
+    await this.#entries.expect(user, sid, expires, 0, isNew);
   }
 
   /**
    * Notes that a session was written or renewed, and makes room for it.
    *
    * @param expires - in ms since the epoch; `null`: never
-   * @returns whether the session keeps its place
    */
+  async enter(user: string, sid: string, expires: number | null, isNew: boolean): Promise<Entered> {
+    const { limit, rejects } = this.#users;
+    const most = rejects ? 0 : limit;
+    const written = await this.#entries.written(user, sid, expires, most, isNew);
+    let { leaving } = written;
+    if (written.excess > 0) {
+      await this.#forgetDead(user, written.excess);
+      leaving = await this.#entries.evict(user, sid, limit);
+    }
+    let isKept = true;
+    // A limit that is new, or lower, may have many leave.
+    while (leaving.length > 0) {
+      if (leaving.some((entry) => entry.sid === sid)) isKept = false;
+      await this.#end(user, [leaving], LIMIT, 0);
+      leaving = leaving.length < MOST_LEAVING ? [] : await this.#entries.evict(user, sid, limit);
+    }
+    return { entry: { sid, activity: written.activity }, isKept };
+  }
+
+  /** Notes that a session was written or renewed; whether it keeps its place. */
   async written(
     user: string,
     sid: string,
     expires: number | null,
     isNew: boolean,
   ): Promise<boolean> {
-    const { limit, rejects } = this.#users;
-    const most = rejects ? 0 : limit;
-    let [leaving, others] = await this.#entries.written(user, sid, expires, most, isNew);
-    if (others.length > 0) {
-      const dead = await this.#dead(user, others);
-      leaving = await this.#entries.evict(user, sid, limit, dead);
-    }
-    await this.#end(
-      user,
-      leaving.map((one) => [one, LEAVING]),
-      LIMIT,
-    );
-    return !leaving.includes(sid);
+    return (await this.enter(user, sid, expires, isNew)).isKept;
   }
 
-  /** Drops an entry; a place that was only taken, if `isComing`. */
-  forget(user: string, sid: string, isComing = false): Promise<void> {
-    return this.#entries.forget(user, [[sid, isComing ? COMING : ANY]]);
+  /** Drops an entry that nobody has changed since. */
+  forget(user: string, entry: Entry): Promise<void> {
+    return this.#entries.forget(user, [entry]);
+  }
+
+  /** Drops the entry of a session that is no longer this user's, unless by now it is again. */
+  async disown(user: string, sid: string): Promise<void> {
+    await this.#entries.forget(user, [{ sid, activity: ANY }]);
+    // Whoever has stored it meanwhile may have entered it before the line above.
+    const { port, settings } = this.#context;
+    const key = settings.prefix + sid;
+    const value = await port.get(key);
+    if (value === null || (await this.#owned.ownerOf(sid, value)) !== user) return;
+    const [size] = await port.measure([key]);
+    if (!size) return;
+    const expires = size.left === Number.POSITIVE_INFINITY ? null : Date.now() + size.left;
+    await this.#entries.written(user, sid, expires, 0, true);
   }
 
   /** A session's expiry is to be written again: its index may have missed the last time. */
   renewAgain(sid: string): void {
-    this.#renewals.forget(sid);
+    this.#context.renewals.forget(sid);
   }
 
   /** Removes a session, whoever's it is; how many there were. */
   async remove(sid: string): Promise<number> {
-    const key = this.#settings.prefix + sid;
+    const { port, settings } = this.#context;
+    const key = settings.prefix + sid;
     let value: number | Value;
     try {
-      value = await this.#port.run(TAKE, key, []);
+      value = await port.run(TAKE, key, []);
     } catch (error) {
       // No string, and so no session; nothing else is known of it.
-      if ((error as StoreError).code === "ERR_CORRUPT_SESSION") return this.#port.remove(key);
+      if ((error as StoreError).code === "ERR_CORRUPT_SESSION") return port.remove(key);
       throw error;
     }
     if (typeof value === "number") return 0;
-    const record = await this.#read(sid, value);
-    const user = record ? this.storedUserOf(record.session) : undefined;
+    const user = await this.#owned.ownerOf(sid, value);
     // The session is gone, which was the task. An entry that stays is dropped later.
-    if (user !== undefined) await this.forget(user, sid).catch(() => {});
+    if (user !== undefined) await this.disown(user, sid).catch(() => {});
     return 1;
   }
 
   /** The sessions of a user, the one that was last active first. */
   async list(user: string): Promise<UserSessionEntry[]> {
-    const listed: (UserSessionEntry & { activity: number })[] = [];
+    const listed: [active: number, entry: SessionEntry][] = [];
     const dead: Entry[] = [];
     const leaving: Entry[] = [];
-    const { prefix } = this.#settings;
-    for await (const page of this.#entries.of(user)) {
-      const here = page.filter(([, activity]) => activity !== LEAVING);
-      leaving.push(...page.filter(([, activity]) => activity === LEAVING));
-      const keys = here.map(([sid]) => prefix + sid);
-      const [owned, lefts] = await Promise.all([
-        this.#look(user, here),
-        this.#port.remaining(keys),
-      ]);
-      for (const [index, [sid, activity]] of here.entries()) {
-        const found = owned[index];
-        const left = lefts[index] ?? null;
-        if (found === null || left === null) {
-          if (activity !== COMING) dead.push([sid, activity]);
-        } else if (found !== undefined) {
-          const entry = entryOf(prefix, { sid, ...found, left });
-          listed.push({ ...entry, lastActive: activeAt(activity), activity: scoreOf(activity) });
+    for await (const { entries, now } of this.#entries.of(user)) {
+      leaving.push(...entries.filter(isLeaving));
+      const here = entries.filter((entry) => !isLeaving(entry));
+      for await (const group of this.#owned.look(user, [here], this.#grace)) {
+        for (const seen of group) {
+          if (seen.kind === "own") {
+            const entry = entryOf(this.#context.settings.prefix, seen);
+            listed.push([activeAt(seen.item, now), entry]);
+          } else if (seen.kind !== "unreadable" && !isComing(seen.item, now, this.#grace)) {
+            dead.push(seen.item);
+          }
         }
       }
     }
     await this.#entries.forget(user, dead);
-    await this.#end(user, leaving, LIMIT);
-    listed.sort((a, b) => b.activity - a.activity);
-    return listed.map(({ activity: _, ...entry }) => entry);
+    await this.#end(user, [leaving], LIMIT, this.#grace);
+    listed.sort(([a], [b]) => b - a);
+    return listed.map(([active, entry]) => ({
+      ...entry,
+      lastActive: new Date(active),
+    }));
   }
 
   /** Ends one session of a user; how many there were. */
   async removeOne(user: string, handle: string, ending: Ending): Promise<number> {
-    for await (const page of this.#entries.of(user)) {
-      const named = page.find(([sid]) => handleOf(this.#settings.prefix, sid) === handle);
-      if (named !== undefined) return this.#end(user, [named], ending);
+    for await (const { entries, now } of this.#entries.of(user)) {
+      const { prefix } = this.#context.settings;
+      const named = entries.find(({ sid }) => handleOf(prefix, sid) === handle);
+      if (named !== undefined) return this.#end(user, [[named]], ending, this.#grace, now);
     }
     return 0;
   }
 
-  /** Removes the sessions of a user; how many there were. */
-  async removeAll(user: string, except: ReadonlySet<string>, ending: Ending): Promise<number> {
+  /**
+   * Ends the sessions of a user; how many there were.
+   *
+   * @param scan - whether also those that no index names, which takes looking at all sessions
+   */
+  async removeAll(
+    user: string,
+    except: ReadonlySet<string>,
+    scan: boolean,
+    ending: Ending,
+  ): Promise<number> {
     let removed = 0;
-    for await (const page of this.#entries.of(user)) {
-      const entries = page.filter(([sid]) => !except.has(sid));
-      removed += await this.#end(user, entries, ending);
+    for await (const { entries, now } of this.#entries.of(user)) {
+      const others = entries.filter(({ sid }) => !except.has(sid));
+      removed += await this.#end(user, [others], ending, this.#grace, now);
     }
-    return removed;
+    if (!scan) return removed;
+    return removed + (await this.#owned.end(user, this.#allBut(except), ending, this.#grace));
   }
 
-  /** Removes the indexes of all users. */
-  clear(): Promise<void> {
-    return this.#entries.clear();
+  /** Drops the entries of all sessions that were not active after `time`, which was asked before. */
+  clear(time: number): Promise<void> {
+    return this.#entries.clear(time);
+  }
+
+  async *#allBut(except: ReadonlySet<string>): AsyncGenerator<{ sid: string }[]> {
+    const { port, settings } = this.#context;
+    const { prefix, scanCount } = settings;
+    for await (const keys of port.scan(prefix, Math.max(scanCount, BATCH))) {
+      const sids = keys.map((key) => ({ sid: key.slice(prefix.length) }));
+      yield sids.filter(({ sid }) => !except.has(sid));
+    }
   }
 
   /**
-   * Removes those sessions that are the user's, and then all the entries.
+   * Removes those sessions that are the user's, and then the entries.
    *
+   * @param now - when the entries were read; then those whose session may be being written stay
    * @returns how many sessions there were
    */
-  async #end(user: string, entries: Entry[], ending: Ending): Promise<number> {
-    if (entries.length === 0) return 0;
-    // What cannot be read, or counts as missing, is nobody else's.
-    const found = await this.#look(user, entries, undefined);
-    const sids = entries.map(([sid]) => sid).filter((_, index) => found[index] !== null);
-    for (const sid of sids) this.#renewals.forget(sid);
-    const keys = sids.map((sid) => this.#settings.prefix + sid);
-    const removed = await this.#endings.end(sids, ending, () => this.#port.removeMany(keys));
-    const gone = new Set(sids);
-    const ended = entries.flatMap(([sid, activity]): Entry[] => {
-      // A place that is taken has no session yet.
-      if (!gone.has(sid)) return activity === COMING ? [] : [[sid, activity]];
-      // Its activity may have changed meanwhile; what is leaving may have been stored anew.
-      return [[sid, activity === LEAVING ? LEAVING : ANY]];
-    });
-    await this.#entries.forget(user, ended);
-    return removed;
-  }
-
-  /** Those entries whose session is gone or not the user's. */
-  async #dead(user: string, entries: Entry[]): Promise<Entry[]> {
-    const found = await this.#look(user, entries);
-    return entries.filter((_, index) => found[index] === null);
-  }
-
-  /**
-   * The sessions of entries; `null`: gone or not the user's, `undefined`: it cannot be read.
-   *
-   * @param refused - what stands for one that is there and counts as missing
-   */
-  async #look(
+  #end(
     user: string,
-    entries: Entry[],
-    refused: null | undefined = null,
-  ): Promise<(Found | null | undefined)[]> {
-    const keys = entries.map(([sid]) => this.#settings.prefix + sid);
-    const values = await this.#port.getMany(keys);
-    return Promise.all(
-      values.map(async (value, index) => {
-        if (value === null) return null;
-        if (this.#records.refusalOf(value) !== undefined) return refused;
-        const record = await this.#read((entries[index] as Entry)[0], value);
-        if (record === undefined) return undefined;
-        const isOwn = record !== null && this.storedUserOf(record.session) === user;
-        return isOwn ? { value, record } : null;
-      }),
-    );
+    batches: Entry[][],
+    ending: Ending,
+    patience: number,
+    now?: number,
+  ): Promise<number> {
+    // What cannot be read is nobody else's.
+    return this.#owned.end(user, batches, ending, patience, {
+      unreadable: true,
+      ended: (entries) => {
+        const over = entries.filter(
+          (entry) => now === undefined || !isComing(entry, now, this.#grace),
+        );
+        // Stored anew meanwhile, a session has another activity.
+        return this.#entries.forget(user, over);
+      },
+    });
   }
 
-  /** A stored session; `null`: it is over, `undefined`: it cannot be read. */
-  async #read(sid: string, value: Value): Promise<SessionRecord | null | undefined> {
-    try {
-      const record = await this.#records.read(value, sid);
-      if (record === null) return null;
-      const { session, created } = record;
-      const now = Date.now();
-      if (this.#dated && isOver(this.#settings.rules, session, sid, created ?? now, now))
-        return null;
-      return record;
-    } catch {
-      return undefined;
+  /** Looks for entries whose sessions are gone, until so many are dropped; whether there were any. */
+  async #forgetDead(user: string, most: number): Promise<boolean> {
+    let found = 0;
+    for await (const { entries, now } of this.#entries.of(user)) {
+      const here = entries.filter(
+        (entry) => !isLeaving(entry) && !isComing(entry, now, this.#grace),
+      );
+      for await (const group of this.#owned.look(user, [here], 0)) {
+        const dead = group
+          .filter(({ kind }) => kind === "gone" || kind === "refused")
+          .map(({ item }) => item);
+        await this.#entries.forget(user, dead);
+        found += dead.length;
+        if (found >= most) return true;
+      }
     }
+    return found > 0;
   }
 }
 
@@ -323,13 +348,4 @@ export function assertUser(user: unknown): asserts user is string {
 function tooMany(limit: number): StoreError {
   const message = `the user has ${limit} sessions already, which is what maxSessionsPerUser allows; nothing was stored: end one of them first, see sessionsOf()`;
   return new StoreError("ERR_TOO_MANY_SESSIONS", message);
-}
-
-function scoreOf(activity: string): number {
-  return activity === COMING ? Number.POSITIVE_INFINITY : Number(activity);
-}
-
-/** When an entry's session was last active; one that is being written is so now. */
-function activeAt(activity: string): Date {
-  return activity === COMING ? new Date() : new Date(Number(activity) / 1000);
 }

@@ -1,0 +1,184 @@
+// Reads many values, bounded by their bytes as well as by their number.
+import { performance } from "node:perf_hooks";
+import { setTimeout as delay, setImmediate as turn } from "node:timers/promises";
+import type { StoreError } from "../base/index.js";
+import type { Value } from "../session/index.js";
+import type { Port, Size } from "./port.js";
+
+/** What a key holds, for whatever it was read for. */
+export interface Held<Item> {
+  readonly item: Item;
+  /** `null`: nothing, or no string. */
+  readonly value: Value | null;
+  /** What it has left to live, in ms; `Infinity`: no end. */
+  readonly left: number;
+}
+
+/** So many bytes are asked for at a time, or one value. */
+const GROUP_BYTES = 512 * 1024;
+
+/** So many values are asked for at a time, whose sizes the server does not tell. */
+const UNKNOWN_SIZES = 100;
+
+/** Before a server that failed is asked again, in ms. */
+const PAUSE = 50;
+
+interface Wanted<Item> {
+  readonly item: Item;
+  readonly key: string;
+  readonly size: Size | null;
+  /** When its size was told, on the monotonic clock. */
+  readonly asked: number;
+}
+
+/** What is read, and how. */
+export interface Reading<Item> {
+  readonly port: Port;
+  /** Each at most some thousand. */
+  readonly batches: AsyncIterable<Item[]> | Iterable<Item[]>;
+  readonly keyOf: (item: Item) => string;
+  /**
+   * For how long nothing may come before it fails, in ms. Until then a group of values that comes too
+   * late is halved, and a server that is away is waited for. 0: the first failure is the last.
+   */
+  readonly patience: number;
+}
+
+/**
+ * What many keys hold, in their order: small groups one after the other, so that memory is bounded
+ * and no command holds up the server or fills a slow connection. One group is on its way while the
+ * one before it is worked on.
+ */
+export function readMany<Item>(reading: Reading<Item>): AsyncGenerator<Held<Item>[]> {
+  return ahead(values(reading, ahead(sizes(reading))));
+}
+
+/** The keys of each batch with what they hold in bytes. */
+async function* sizes<Item>({
+  port,
+  batches,
+  keyOf,
+  patience,
+}: Reading<Item>): AsyncGenerator<Wanted<Item>[]> {
+  for await (const items of batches) {
+    const keys = items.map(keyOf);
+    const found = await insist(() => port.measure(keys), patience);
+    const asked = performance.now();
+    yield items.map((item, n) => ({ item, key: keys[n] as string, size: found[n] ?? null, asked }));
+  }
+}
+
+async function* values<Item>(
+  { port, patience }: Reading<Item>,
+  batches: AsyncIterable<Wanted<Item>[]>,
+): AsyncGenerator<Held<Item>[]> {
+  const waiting = new Waiting(patience);
+  for await (const batch of batches) {
+    const groups = grouped(batch).reverse();
+    for (let group = groups.pop(); group !== undefined; group = groups.pop()) {
+      let held: Held<Item>[];
+      try {
+        held = await valuesOf(port, group);
+      } catch (error) {
+        await waiting.after(error);
+        const middle = group.length >> 1;
+        // What was too much for a slow connection; a server that is away says nothing about that.
+        if (middle > 0 && codeOf(error) === "ERR_TIMEOUT") {
+          groups.push(group.slice(middle), group.slice(0, middle));
+        } else groups.push(group);
+        continue;
+      }
+      waiting.isOver();
+      yield held;
+    }
+  }
+}
+
+async function valuesOf<Item>(port: Port, group: Wanted<Item>[]): Promise<Held<Item>[]> {
+  const there = group.filter(({ size }) => size !== null);
+  const found = there.length === 0 ? [] : await port.getMany(there.map(({ key }) => key));
+  const now = performance.now();
+  let next = 0;
+  return group.map(({ item, size, asked }) =>
+    size === null
+      ? { item, value: null, left: 0 }
+      : { item, value: found[next++] ?? null, left: Math.max(0, size.left - (now - asked)) },
+  );
+}
+
+/** Cuts a batch where the bytes, or the keys of unknown size, would be too many. */
+function grouped<Item>(batch: Wanted<Item>[]): Wanted<Item>[][] {
+  const groups: Wanted<Item>[][] = [];
+  let group: Wanted<Item>[] = [];
+  let sum = 0;
+  for (const wanted of batch) {
+    const bytes = wanted.size === null ? 0 : (wanted.size.bytes ?? GROUP_BYTES / UNKNOWN_SIZES);
+    if (group.length > 0 && sum + bytes > GROUP_BYTES) {
+      groups.push(group);
+      group = [];
+      sum = 0;
+    }
+    group.push(wanted);
+    sum += bytes;
+  }
+  if (group.length > 0) groups.push(group);
+  return groups;
+}
+
+/** What a generator yields, with the next step under way while the last one is worked on. */
+async function* ahead<T>(source: AsyncGenerator<T>): AsyncGenerator<T> {
+  let next = source.next();
+  try {
+    for (;;) {
+      const { done, value } = await next;
+      if (done) return;
+      next = source.next();
+      // Nobody may be there any more to wait for it.
+      next.catch(() => {});
+      // Clients write at the end of a turn: only then the server works while the reader does.
+      await turn();
+      yield value;
+    }
+  } finally {
+    await next.catch(() => {});
+    await source.return(undefined);
+  }
+}
+
+async function insist<T>(work: () => Promise<T>, patience: number): Promise<T> {
+  for (const waiting = new Waiting(patience); ; ) {
+    try {
+      return await work();
+    } catch (error) {
+      await waiting.after(error);
+    }
+  }
+}
+
+/** How long nothing has come. */
+class Waiting {
+  readonly #patience: number;
+  #since: number | undefined;
+
+  constructor(patience: number) {
+    this.#patience = patience;
+  }
+
+  /** Rejects with the error, unless another attempt may succeed. */
+  async after(error: unknown): Promise<void> {
+    const now = performance.now();
+    this.#since ??= now;
+    const code = codeOf(error);
+    const isPassing = code === "ERR_UNAVAILABLE" || code === "ERR_TIMEOUT";
+    if (!isPassing || now - this.#since >= this.#patience) throw error;
+    await delay(PAUSE);
+  }
+
+  isOver(): void {
+    this.#since = undefined;
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as Partial<StoreError>).code;
+}
