@@ -79,10 +79,10 @@ export class Owned {
           } catch (error) {
             return { item, sid, kind: "unreadable", error };
           }
-          const isOwn = record !== null && this.#userOf(record.session) === user;
-          return isOwn
-            ? { item, sid, kind: "own", value, record, left }
-            : { item, sid, kind: "gone" };
+          if (record === null || this.#userOf(record.session) !== user) {
+            return { item, sid, kind: "gone" };
+          }
+          return { item, sid, kind: "own", value, record, left };
         }),
       );
     }
