@@ -436,7 +436,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     const inflated = super.createSession(req, session);
     if (known !== undefined) {
       const hidden = hiddenKeys(session as unknown as Tree, inflated);
-      this.#loaded.addInflated(inflated, known, hidden);
+      this.#loaded.addInflated(inflated, known, hidden, req);
     }
     return inflated;
   }

@@ -1,4 +1,5 @@
 // What the store knows of the session objects that it handed out, or that it saved first.
+import { types } from "node:util";
 import { type CookieSettings, settingsOf } from "./cookie.js";
 import type { SessionRecord } from "./record.js";
 import type { Tree } from "./trees.js";
@@ -187,11 +188,31 @@ class Known extends (itself as unknown as new (object: object) => object) {
   }
 }
 
+/** The Session that was made for a request, as a private member of the request. */
+class Request extends (itself as unknown as new (object: object) => object) {
+  #session: object | undefined;
+
+  static of(request: unknown): object | undefined {
+    return typeof request === "object" && request !== null && #session in request
+      ? request.#session
+      : undefined;
+  }
+
+  static note(request: object, session: object): void {
+    const known = #session in request ? request : new Request(request);
+    known.#session = session;
+  }
+}
+
 /** The session objects that the store knows, for as long as the app holds them. */
 export class LoadedSessions {
-  /** What is known of an object that was loaded or saved under this id. */
+  /** What is known of an object that was loaded or saved under this id, or of what a Proxy stands for. */
   find(session: object, sid: string): Loaded | undefined {
-    const known = this.#find(session, sid);
+    let known = this.#find(session, sid);
+    if (known === undefined && types.isProxy(session)) {
+      const original = Request.of((session as { req?: unknown }).req);
+      if (original !== undefined) known = this.#find(original, sid);
+    }
     return known !== undefined && "held" in known ? known : undefined;
   }
 
@@ -234,7 +255,8 @@ export class LoadedSessions {
   }
 
   /** Adds the Session that express-session has made of a plain one, for a request. */
-  addInflated(session: object, plain: Loaded, hidden: Tree | undefined): void {
+  addInflated(session: object, plain: Loaded, hidden: Tree | undefined, request: object): void {
+    Request.note(request, session);
     const { expires, settings = NO_SETTINGS } = plain.cookie;
     this.add(session, {
       sid: plain.sid,
