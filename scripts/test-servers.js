@@ -60,8 +60,8 @@ const dir = mkdtempSync(join(tmpdir(), "redis-session-store-servers-"));
 
 /** What one run of jest came to. @typedef {{ passed: number, failed: number, skipped: number, seconds: number }} Outcome */
 
-/** @param {string} binary @param {string} suite @returns {Promise<Outcome>} */
-async function test(binary, suite) {
+/** @param {string} binary @param {string} other @param {string} suite @returns {Promise<Outcome>} */
+async function test(binary, other, suite) {
   const outputFile = join(dir, "outcome.json");
   rmSync(outputFile, { force: true });
   const start = performance.now();
@@ -71,7 +71,11 @@ async function test(binary, suite) {
     {
       // Its standard output is the JSON again.
       stdio: ["ignore", "ignore", "inherit"],
-      env: { ...process.env, REDIS_SERVER_BINARY: binary },
+      env: {
+        ...process.env,
+        REDIS_SERVER_BINARY: binary,
+        REDIS_SESSION_STORE_OTHER_SERVER: other,
+      },
     },
   );
   const [code] = await once(child, "exit");
@@ -107,10 +111,12 @@ try {
       continue;
     }
     const row = [name, await versionOf(binary)];
+    // Tests of servers of two kinds take the default one beside it.
+    const other = name === "default" ? "" : await findRedisBinary();
     let time = 0;
     for (const suite of suites) {
       console.log(`${name}: ${suite}`);
-      const { passed, failed, skipped, seconds } = await test(binary, suite);
+      const { passed, failed, skipped, seconds } = await test(binary, other, suite);
       totals.passed += passed;
       totals.failed += failed;
       totals.skipped += skipped;

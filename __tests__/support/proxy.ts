@@ -22,6 +22,8 @@ export interface TcpProxy {
   readonly url: string;
   /** How many connections there are through it. */
   readonly links: number;
+  /** Connections that are made from now on lead to another port. */
+  lead(target: number): void;
   /** Everything passes again; connections that were cut or muted stay so. */
   restore(): void;
   /** Each reply comes `ms` later. */
@@ -40,7 +42,8 @@ export interface TcpProxy {
 }
 
 /** Starts a proxy to a port of the loopback interface. */
-export async function startProxy(target: number): Promise<TcpProxy> {
+export async function startProxy(first: number): Promise<TcpProxy> {
+  let target = first;
   const links = new Set<Link>();
   let way: Way = { kind: "pass" };
   let refuses = false;
@@ -104,6 +107,9 @@ export async function startProxy(target: number): Promise<TcpProxy> {
     url: `redis://127.0.0.1:${port}`,
     get links() {
       return links.size;
+    },
+    lead(other) {
+      target = other;
     },
     restore() {
       way = { kind: "pass" };

@@ -89,8 +89,12 @@ const asCluster = [
   ["--repl-ping-replica-period", "1"],
 ].flat();
 
-export async function startCluster(): Promise<Cluster> {
-  const nodes = await startAll(6, () => startServer({ args: asCluster }));
+/** @param binaries - of the three primaries; each replica is of the same kind as its primary */
+export async function startCluster(binaries: readonly string[] = []): Promise<Cluster> {
+  const nodes = await startAll(6, (index) => {
+    const binary = binaries[index % 3];
+    return startServer({ args: asCluster, ...(binary === undefined ? {} : { binary }) });
+  });
   try {
     await join6(nodes);
   } catch (error) {

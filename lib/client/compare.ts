@@ -24,14 +24,22 @@ return 1`);
 /** A server that does not compare is asked again at most so often, in ms. */
 const PAUSE = 60_000;
 
+/** That a server does not compare. */
+interface Refusal {
+  /** When it was asked last, in ms (monotonic). */
+  readonly asked: number;
+  /** Whether it is being asked again. */
+  readonly isOpen: boolean;
+}
+
 /**
  * Which servers of a client know `SET … IFEQ`: Valkey 8.1 and newer, Redis 8.4 and newer. Each is
  * taken to until it answers with a syntax error, which proves that nothing happened. Where the client
  * tells when it leads to another server, only that is a reason to ask again.
  */
 export class Comparing {
-  /** When a server was last asked that does not compare (monotonic, in ms), by its address. */
-  readonly #without = new Map<string, number>();
+  /** The servers that do not compare, by their addresses. */
+  readonly #without = new Map<string, Refusal>();
   readonly #onSwitch: Transport["onSwitch"];
   #listens = false;
   #maySwitch = false;
@@ -44,22 +52,25 @@ export class Comparing {
   asks(address: () => string): boolean {
     if (this.#without.size === 0) return true;
     const server = address();
-    const asked = this.#without.get(server);
-    if (asked === undefined) return true;
+    const refusal = this.#without.get(server);
+    if (refusal === undefined) return true;
     const now = performance.now();
-    if (!this.#maySwitch || now - asked < PAUSE) return false;
-    this.#without.set(server, now);
+    if (!this.#maySwitch || now - refusal.asked < PAUSE) return false;
+    this.#without.set(server, { asked: now, isOpen: true });
     return true;
   }
 
   /** A server that was asked did compare. */
   works(address: () => string): void {
-    if (this.#without.size > 0) this.#without.delete(address());
+    if (this.#without.size === 0) return;
+    const server = address();
+    // Another server behind the same address may have refused since this one was asked.
+    if (this.#without.get(server)?.isOpen) this.#without.delete(server);
   }
 
   /** A server that was asked does not compare. */
   refused(address: () => string): void {
-    this.#without.set(address(), performance.now());
+    this.#without.set(address(), { asked: performance.now(), isOpen: false });
     this.#maySwitch = this.#onSwitch === undefined;
     if (this.#listens) return;
     this.#listens = true;
