@@ -95,6 +95,50 @@ test.each(["app.mjs", "app.cjs"] as const)("the app of the README runs: %s", asy
   expect(seen.toSorted()).toEqual(["first", "last", ...names].toSorted());
 });
 
+test("what the page on parallel requests does instead of merging adds up", async () => {
+  const [head = "", rest = ""] = app("app.mjs").split('app.get("/products/:id"');
+  const samples = ["counter.mjs", "attempts.mjs", "notes.mjs", "cart.mjs"].map(sample);
+  const code = [
+    'import { randomUUID } from "node:crypto";',
+    head,
+    "app.use(express.json());",
+    ...samples,
+    rest.slice(rest.indexOf("const server")),
+  ];
+  const dir = await packed.app({ "app.mjs": code.join("\n") }, INSTALLED);
+  // A database of its own: the samples count under fixed names.
+  const env = { REDIS_URL: `${url}/7`, SESSION_SECRET: "a secret" };
+  const server = await start(join(dir, "app.mjs"), env);
+  running.push(server);
+  let cookie = "";
+  const ask = async (method: string, path: string, body?: object) => {
+    const headers = { cookie, "Content-Type": "application/json" };
+    const json = body && JSON.stringify(body);
+    const answer = await fetch(server.url + path, { method, headers, ...(json && { body: json }) });
+    cookie ||= answer.headers.get("set-cookie")?.split(";")[0] ?? "";
+    return { status: answer.status, text: await answer.text() };
+  };
+  const tenTimes = (work: (index: number) => Promise<unknown>) =>
+    Promise.all(Array.from({ length: 10 }, (_, index) => work(index)));
+
+  await ask("PUT", "/cart/0", { quantity: 1 });
+  await tenTimes((index) => ask("PUT", `/cart/${index}`, { quantity: 2 }));
+  await Promise.all([ask("DELETE", "/cart/0"), ask("DELETE", "/cart/1")]);
+  const cart = await ask("PUT", "/cart/last", { quantity: 3 });
+  expect(Object.keys(JSON.parse(cart.text) as object)).toHaveLength(9);
+
+  await tenTimes((index) => ask("POST", "/notes", { text: `note ${index}` }));
+  expect(JSON.parse((await ask("POST", "/notes", { text: "last" })).text)).toHaveLength(11);
+
+  await tenTimes(() => ask("GET", "/article/1"));
+  expect(JSON.parse((await ask("GET", "/article/1")).text)).toEqual({ views: 11 });
+
+  const attempts = await tenTimes(() => ask("POST", "/login"));
+  // Let through, to a page that is not there.
+  expect(attempts).toEqual(attempts.map(() => expect.objectContaining({ status: 404 })));
+  expect((await ask("POST", "/login")).status).toBe(429);
+});
+
 test("the app of the README does not start without a secret", async () => {
   const dir = await packed.app({ "app.mjs": app("app.mjs") }, INSTALLED);
   const starting = start(join(dir, "app.mjs"), { REDIS_URL: url, SESSION_SECRET: "" });
