@@ -40,6 +40,7 @@ import {
   LoadedSessions,
   Records,
   Renewals,
+  Rows,
   type Serializer,
   type SessionEntry,
   shortSid,
@@ -129,12 +130,19 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     this.#records = records;
     const telling = this.#telling;
     const endings = new Endings({ port, settings, telling });
+    const rows = new Rows({
+      prefix: settings.prefix,
+      loaded: this.#loaded,
+      dated: this.#dated,
+      userOf: (session) => this.#index?.storedUserOf(session),
+    });
     const base = {
       port: this.#cache ?? port,
       settings,
       records,
       renewals: this.#renewals,
       endings,
+      rows,
     };
     this.#endings = settings.endings > 0 ? endings : undefined;
     this.#index = settings.users && new UserIndex(base, settings.users);
@@ -161,7 +169,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       onFixation: (sid) => this.#tellFixation(sid),
     });
     this.#toucher = new Toucher({ ...context, saver: this.#saver });
-    this.#listing = new Listing(context.port, settings, records, (sid, error) => {
+    this.#listing = new Listing(context.port, settings, records, rows, (sid, error) => {
       this.#telling.event("corrupt", sid, { code: codeOf(error) });
       this.#tell("corrupt", sid, error);
     });

@@ -75,6 +75,11 @@ export function takeClock(): () => void {
   };
 }
 
+/** The date of a session's cookie, in ms since the epoch. */
+function dateOf({ cookie }: SessionData): number | undefined {
+  return cookie.expires ? new Date(cookie.expires).getTime() : undefined;
+}
+
 function hash(session: object): string {
   return JSON.stringify(session, function (this: unknown, key, value: unknown) {
     return this === session && key === "cookie" ? undefined : value;
@@ -293,8 +298,9 @@ export class Run {
   async #save(object: number, edits: Edit[]): Promise<Happened> {
     const { sid, store, session } = this.#edited(object, edits);
     const mine = snapshot(session);
+    const date = dateOf(session);
     const answer = await (this.#stores[store] as RedisStore).set(sid, session);
-    return { do: "save", store, object, mine, answer };
+    return { do: "save", store, object, mine, date, answer };
   }
 
   /** `store.set("copy", loaded)`: the object is a new session under that id. */
@@ -311,8 +317,9 @@ export class Run {
   async #touch(object: number, edits: Edit[]): Promise<Happened> {
     const { sid, store, session } = this.#edited(object, edits);
     const mine = snapshot(session);
+    const date = dateOf(session);
     const answer = await (this.#stores[store] as RedisStore).touch(sid, session);
-    return { do: "touch", store, object, mine, answer };
+    return { do: "touch", store, object, mine, date, answer };
   }
 
   /** What express-session does at the end of a response. */

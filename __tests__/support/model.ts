@@ -136,11 +136,21 @@ interface Held {
   readonly known: Places | null;
 }
 
+/** A session object that was given to a store. */
+interface Write {
+  readonly store: number;
+  readonly object: number;
+  readonly mine: Places;
+  /** The date of the cookie of a plain object. Where the app has just set it by hand, it counts. */
+  readonly date?: number | undefined;
+  readonly answer: string;
+}
+
 /** What was asked of a store and what it answered. */
 export type Happened =
   | { do: "load"; object: number; sid: string; inflated: boolean; answer: Places | null }
-  | { do: "save"; store: number; object: number; mine: Places; answer: string }
-  | { do: "touch"; store: number; object: number; mine: Places; answer: string }
+  | (Write & { do: "save" })
+  | (Write & { do: "touch" })
   | { do: "destroy"; store: number; sid: string; answer: number };
 
 /** Where the promises leave room, in ms. */
@@ -195,7 +205,7 @@ export class World {
       case "load":
         return this.#load(event);
       case "save":
-        return this.#save(event.store, event.object, event.mine, during) === event.answer;
+        return this.#save(event, during) === event.answer;
       case "touch":
         return this.#touch(event, during);
       case "destroy":
@@ -234,7 +244,7 @@ export class World {
     return true;
   }
 
-  #save(store: number, object: number, mine: Places, during: During): string {
+  #save({ store, object, mine, date }: Omit<Write, "answer">, during: During): string {
     const held = this.#objects.get(object) as Held;
     const { sid, inflated, base, known } = held;
     if (base === null || known === null) {
@@ -252,17 +262,19 @@ export class World {
     if (userOf(base) !== userOf(current)) return "GONE";
     const result = applied(base, current, mine);
     const invisible = [...stored.places].filter(([place]) => !current.has(place));
-    this.#live(store, sid, new Map([...result, ...invisible]), during);
+    const byHand = inflated || base.get(AGE) === mine.get(AGE) ? undefined : date;
+    this.#live(store, sid, new Map([...result, ...invisible]), during, byHand);
     this.#objects.set(object, { ...held, base: mine, known: result });
     return keepsOthers(known, current, mine, result) ? "MERGED" : "OK";
   }
 
   #touch(event: Happened & { do: "touch" }, during: During): boolean {
-    const { store, object, mine, answer } = event;
+    const { store, object, mine, date, answer } = event;
     const { sid, base } = this.#objects.get(object) as Held;
     const age = mine.get(AGE) as string;
     if (base !== null && base.get(AGE) !== age) {
-      const result = this.#save(store, object, new Map(base).set(AGE, age), during);
+      const own = new Map(base).set(AGE, age);
+      const result = this.#save({ store, object, mine: own, date }, during);
       return (result === "GONE" ? "EXPIRED" : "OK") === answer;
     }
     const stored = this.#sessions.get(sid);
@@ -281,13 +293,19 @@ export class World {
     return answer === "OK";
   }
 
-  /** The session was used. */
-  #live(store: number, sid: string, places: Places, { before, after }: During): void {
+  /** The session was used; or it ends when the app says. */
+  #live(
+    store: number,
+    sid: string,
+    places: Places,
+    { before, after }: During,
+    date: number | undefined = undefined,
+  ): void {
     const idle = this.#idle(places);
     this.#sessions.set(sid, {
       places,
-      least: before + idle,
-      most: after + idle + this.#slack(places),
+      least: date ?? before + idle,
+      most: (date ?? after + idle) + this.#slack(places),
     });
     this.#renewed.set(`${store} ${sid}`, after);
   }

@@ -3,11 +3,11 @@ import type { SessionData } from "express-session";
 import { type Held, type Port, readMany } from "../client/index.js";
 import type { Settings } from "../options.js";
 import {
-  entryOf,
   hasDeadline,
   isOver,
   isThenable,
   type Records,
+  type Rows,
   type SessionEntry,
   type Stored,
 } from "../session/index.js";
@@ -33,6 +33,7 @@ export class Listing {
   readonly #port: Port;
   readonly #settings: Settings;
   readonly #records: Records;
+  readonly #rows: Rows;
   readonly #dated: boolean;
   readonly #onCorrupt: (sid: string, error: unknown) => void;
 
@@ -41,11 +42,13 @@ export class Listing {
     port: Port,
     settings: Settings,
     records: Records,
+    rows: Rows,
     onCorrupt: (sid: string, error: unknown) => void,
   ) {
     this.#port = port;
     this.#settings = settings;
     this.#records = records;
+    this.#rows = rows;
     this.#dated = hasDeadline(settings.rules);
     this.#onCorrupt = onCorrupt;
   }
@@ -61,9 +64,7 @@ export class Listing {
     const listed: ListedSession[] = [];
     for await (const held of this.#read(this.#unseen())) {
       for (const row of await this.#parse(held)) {
-        const session = row.record.session as unknown as ListedSession;
-        if (!Object.hasOwn(session, "id")) session.id = row.sid;
-        listed.push(session);
+        listed.push(this.#rows.listed(row));
       }
     }
     return listed;
@@ -112,7 +113,7 @@ export class Listing {
 
   async #entriesOf(held: Held<string>[]): Promise<SessionEntry[]> {
     const rows = await this.#parse(held);
-    return rows.map((row) => entryOf(this.#settings.prefix, row));
+    return rows.map((row) => this.#rows.entry(row));
   }
 
   async #parse(held: Held<string>[]): Promise<Stored[]> {

@@ -1,6 +1,5 @@
 // A session as listings show it.
 import type { SessionData } from "express-session";
-import { handleOf } from "./handle.js";
 import type { SessionRecord } from "./record.js";
 import type { Value } from "./value.js";
 
@@ -28,17 +27,4 @@ export interface Stored {
   readonly record: SessionRecord;
   /** What it has left to live, in ms; `Infinity`: no end. */
   readonly left: number;
-}
-
-/** Makes the row of a listing; every listing does it here. */
-export function entryOf(prefix: string, { sid, record, left }: Stored): SessionEntry {
-  return {
-    sid,
-    // Most of a million are never looked at.
-    get handle() {
-      return handleOf(prefix, sid);
-    },
-    session: record.session as unknown as SessionData,
-    expires: left === Number.POSITIVE_INFINITY ? null : new Date(Date.now() + left),
-  };
 }

@@ -1,7 +1,7 @@
 // What a session is, without Redis.
 export { type CookieSettings, sameSettings, settingsOf } from "./cookie.js";
 export { type EncryptionOptions, keyringOf } from "./encryption.js";
-export { entryOf, type SessionEntry, type Stored, type UserSessionEntry } from "./entry.js";
+export type { SessionEntry, Stored, UserSessionEntry } from "./entry.js";
 export {
   type ExpiryRules,
   hasDeadline,
@@ -32,6 +32,7 @@ export {
 export { type MergeReport, merge, reportMerge, sameSession } from "./merge.js";
 export { Records, type SessionRecord } from "./record.js";
 export { Renewals } from "./renewals.js";
+export { Rows } from "./rows.js";
 export {
   type BinarySerializer,
   isThenable,

@@ -10,6 +10,7 @@ import {
   isOver,
   type Records,
   type Renewals,
+  type Rows,
   type SessionRecord,
   type Stored,
   shortSid,
@@ -24,6 +25,7 @@ export interface OwnedContext {
   readonly records: Records;
   readonly renewals: Renewals;
   readonly endings: Endings;
+  readonly rows: Rows;
 }
 
 /** What was found under a session id that was looked at for a user. */

@@ -3,7 +3,6 @@ import { StoreError, shown } from "../base/index.js";
 import type { Ending } from "../endings/index.js";
 import type { UserSettings } from "../options.js";
 import {
-  entryOf,
   handleOf,
   isWellFormed,
   type SessionEntry,
@@ -229,7 +228,7 @@ export class UserIndex implements Registry {
       for await (const group of this.#owned.look(user, [here], this.#grace)) {
         for (const seen of group) {
           if (seen.kind === "own") {
-            const entry = entryOf(this.#context.settings.prefix, seen);
+            const entry = this.#context.rows.entry(seen);
             listed.push([activeAt(seen.item, now), entry]);
           } else if (seen.kind !== "unreadable" && !isComing(seen.item, now, this.#grace)) {
             dead.push(seen.item);

@@ -1,0 +1,51 @@
+// Makes the rows of all listings, and remembers them: what a listing gave can be given back.
+import type { SessionData } from "express-session";
+import type { SessionEntry, Stored } from "./entry.js";
+import { handleOf } from "./handle.js";
+import { type LoadedSessions, loadedOf } from "./loaded.js";
+
+/** What rows need of the store around them. */
+export interface RowsContext {
+  readonly prefix: string;
+  readonly loaded: LoadedSessions;
+  /** Whether creation times are stored. */
+  readonly dated: boolean;
+  /** Whose session it is, where sessions are indexed by user. */
+  userOf(session: object): string | undefined;
+}
+
+/** The rows of the listings of one store. */
+export class Rows {
+  readonly #context: RowsContext;
+
+  constructor(context: RowsContext) {
+    this.#context = context;
+  }
+
+  /** A row of `sessions()`, `page()` and `sessionsOf()`: what is stored, and a loaded session. */
+  entry({ sid, value, record, left }: Stored): SessionEntry {
+    const { prefix, loaded, dated, userOf } = this.#context;
+    const { session } = record;
+    const now = Date.now();
+    const user = userOf(session);
+    loaded.add(session, loadedOf({ sid, stored: value, record, dated, now, user, isRow: true }));
+    return {
+      sid,
+      // Most of a million are never looked at.
+      get handle() {
+        return handleOf(prefix, sid);
+      },
+      session: session as unknown as SessionData,
+      expires: left === Number.POSITIVE_INFINITY ? null : new Date(now + left),
+    };
+  }
+
+  /** A row of `all()`. Its text is not remembered: a million would not fit. */
+  listed({ sid, record }: Stored): SessionData & { id: string } {
+    const { session, created } = record;
+    const hasId = !Object.hasOwn(session, "id");
+    if (hasId) session.id = sid;
+    this.#context.loaded.addListed(session, { sid, created, hasId });
+    return session as unknown as SessionData & { id: string };
+  }
+}
