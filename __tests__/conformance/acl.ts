@@ -1,14 +1,15 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Server } from "../support/servers.js";
 import { OWN } from "./suite.js";
 
-/** What the store sends; docs/redis-user.md lists it. */
-const COMMANDS = "get mget set pexpire pttl del unlink scan eval evalsha ping".split(" ");
+const page = readFileSync(resolve(__dirname, "../../docs/redis-user.md"), "utf8");
 
-/** What the notes of the option `endings` need besides. */
-const OF_ENDINGS = "hset hsetnx hmget time".split(" ");
-
-/** What valkey-glide does not connect without; ioredis and iovalkey warn without it. */
-const OF_CLIENTS = ["info"];
+/** What docs/redis-user.md lets an operator do, who does most, and what endings add to it. */
+const COMMANDS = page
+  .split("\n")
+  .filter((line) => line.startsWith("ACL SETUSER operator ") || line.startsWith("| [`endings`]"))
+  .flatMap((line) => [...line.matchAll(/\+([\w|]+)/g)].map(([, command = ""]) => command));
 
 /**
  * What clients ask a cluster, `readonly` only where they are set to read from replicas; and what a
@@ -20,7 +21,7 @@ export const USER = { username: "app", password: "secret" };
 
 /** Makes a user who may touch the keys of the suite with the store's commands, and nothing else. */
 export async function limit(servers: readonly Server[], inCluster = false): Promise<void> {
-  const commands = [...COMMANDS, ...OF_ENDINGS, ...OF_CLIENTS, ...(inCluster ? IN_CLUSTER : [])];
+  const commands = [...COMMANDS, ...(inCluster ? IN_CLUSTER : [])];
   const rules = ["reset", "on", `>${USER.password}`, `~${OWN}*`, `~ended:${OWN}*`];
   for (const server of servers) {
     const allowed = commands.map((command) => `+${command}`);
