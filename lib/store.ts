@@ -462,17 +462,16 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   async #set(sid: string, session: SessionData, report: Report | undefined): Promise<SaveResult> {
     assertSid(sid);
     assertSession(session);
-    report?.asked();
     const loaded = this.#loaded;
     const known = loaded.find(session, sid);
-    if (known !== undefined) return this.#saver.save(known, session);
+    if (known !== undefined) return this.#saver.save(known, session, report);
     const listed = loaded.findListed(session, sid);
-    if (listed !== undefined) return this.#saver.saveListed(listed, session);
+    if (listed !== undefined) return this.#saver.saveListed(listed, session, report);
     if (loaded.isRow(session)) throw rowOfAnother(sid);
     const adopted = loaded.adopt(session, sid, this.#dated);
     return adopted === undefined
-      ? this.#saver.create(sid, session)
-      : this.#saver.save(adopted, session);
+      ? this.#saver.create(sid, session, report)
+      : this.#saver.save(adopted, session, report);
   }
 
   /** At once where there is nothing to send. */
@@ -486,18 +485,16 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     const known = this.#loaded.find(session, sid);
     if (known === undefined && this.#loaded.isRow(session)) {
       if (this.#loaded.findListed(session, sid) === undefined) throw rowOfAnother(sid);
-      return this.#toucher.touchListed(sid, session);
+      return this.#toucher.touchListed(sid, session, report);
     }
     const life = this.#toucher.plan(sid, session, known);
     if (life === undefined) return "OK";
-    report?.asked();
-    return this.#toucher.touch(sid, session, known, life);
+    return this.#toucher.touch(sid, session, known, life, report);
   }
 
   async #destroy(sid: string, ending: Ending, report: Report | undefined): Promise<number> {
     assertSid(sid);
-    report?.asked();
-    return this.#saver.destroy(sid, ending);
+    return this.#saver.destroy(sid, ending, report);
   }
 
   async #clear(): Promise<number> {

@@ -70,7 +70,39 @@ describe("an operation says what became of it", () => {
     other.b = 3;
     await saveOther();
     expect(channels.outcomes()).toEqual(["set OK", "set MERGED", "destroy removed", "set GONE"]);
+    expect(channels.last).toMatchObject({ reason: "missing", bytes: 0 });
+    await here.set("ended", sessionOf({}, { expires: inMs(-1) }));
+    expect(channels.last).toMatchObject({ outcome: "GONE", reason: "expired" });
   });
+
+  test("set: how many rounds it took, and how much it wrote in the end", async () => {
+    const { saveMine, saveOther, mine, other, stored } = await pair({});
+    mine.a = 1;
+    other.b = 2;
+    await saveMine();
+    expect(channels.last).toMatchObject({ roundTrips: 1, conflicts: 0 });
+    await saveOther();
+    const bytes = JSON.stringify(await stored()).length;
+    expect(channels.last).toMatchObject({ roundTrips: 2, conflicts: 1, bytes });
+  });
+
+  test.each(["merge", "overwrite"] as const)(
+    "set: a round trip each, and what was written, with conflict: %p",
+    async (conflict) => {
+      const store = makeStore(client, { conflict });
+      const byHand = sessionOf({ n: 1 });
+      await store.set("sid", byHand);
+      expect(channels.last).toMatchObject({ roundTrips: 1, bytes: JSON.stringify(byHand).length });
+      const loaded = await load(store, "sid");
+      loaded.n = 22;
+      await store.set("sid", loaded);
+      const written = (await rawOf(client).get(`${store.prefix}sid`)) ?? "";
+      expect(channels.last).toMatchObject({ roundTrips: 1, bytes: written.length });
+      // Nothing has changed: it is only a renewal.
+      await store.set("sid", loaded);
+      expect(channels.last).toMatchObject({ outcome: "OK", roundTrips: 1, bytes: 0 });
+    },
+  );
 
   test("touch: renewed, skipped, EXPIRED", async () => {
     const writer = makeStore(client);

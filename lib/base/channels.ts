@@ -53,7 +53,7 @@ export interface OperationMessage {
   /** What `handleOf` gives for the session; computed when it is read. */
   readonly handle: string;
   readonly outcome: Outcome | undefined;
-  /** Of a `GONE`: why nothing was written. */
+  /** Of a `GONE`: why nothing was written. Of a `miss`: why what is there counts as missing. */
   readonly reason: string | undefined;
   /** Of an error: its code, or `other` for what a function of the app threw. */
   readonly code: StoreErrorCode | "other" | undefined;

@@ -95,7 +95,7 @@ export class Counts {
   readonly #errors = each(() => tally());
   readonly #roundTrips = each(() => 0);
   readonly #bytes = each(() => 0);
-  readonly #discards = tally("missing", "expired", "user-changed");
+  readonly #discards = tally("missing", "expired", "user-changed", "plaintext", "revoked");
   readonly #endings = tally("logout", "regenerated", "revoked", "limit");
   readonly #sums = {
     conflicts: 0,

@@ -74,7 +74,10 @@ export class Reader {
     const refusal = value === null ? undefined : records.refusalOf(value);
     if (value === null || refusal !== undefined) {
       renewals.forget(sid);
-      if (refusal !== undefined) this.#context.onRefused(sid, refusal);
+      if (refusal !== undefined) {
+        if (report !== undefined) report.reason = refusal;
+        this.#context.onRefused(sid, refusal);
+      }
       return null;
     }
     report?.carried(value);

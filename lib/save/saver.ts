@@ -1,4 +1,5 @@
 // Finds out what kind of write a save is, and gives it its turn.
+import type { Report } from "../base/index.js";
 import type { Ending } from "../endings/index.js";
 import {
   type CookieSeen,
@@ -21,7 +22,7 @@ import { Conflicts } from "./conflict.js";
 import { Doomed } from "./doomed.js";
 import { Doubts, isInDoubt } from "./doubts.js";
 import { fixationError, isFixation } from "./fixation.js";
-import { type Turn, Turns } from "./turns.js";
+import { Turns } from "./turns.js";
 import { type SaveResult, type Step, type Wish, Writer, type WriterContext } from "./writer.js";
 
 /** What the saver needs of the store around it. */
@@ -52,14 +53,14 @@ export class Saver {
   }
 
   /** Writes an object that the store does not know, whatever Redis holds. */
-  async create(sid: string, session: object): Promise<SaveResult> {
+  async create(sid: string, session: object, report?: Report): Promise<SaveResult> {
     const { records, settings, index } = this.#context;
     const now = Date.now();
     const life = lifetime(settings.rules, session, sid, now, now, false);
     const user = index?.userOf(session);
     const created = hasDeadline(settings.rules) ? now : undefined;
     const text = records.write(session, { created });
-    const order = { sid, loaded: undefined, user: () => user, expires: this.#endOf(life) };
+    const order = { sid, loaded: undefined, user: () => user, expires: this.#endOf(life), report };
     return this.#inTurn(order, text, (plain, step) => {
       this.#doomed.delete(sid);
       return this.#writer.set(sid, plain, life, step);
@@ -67,22 +68,22 @@ export class Saver {
   }
 
   /** Writes a row of `all()`. */
-  async saveListed(listed: Listed, session: object): Promise<SaveResult> {
+  async saveListed(listed: Listed, session: object, report?: Report): Promise<SaveResult> {
     const { sid, created, hasId } = listed;
     const { records, index } = this.#context;
     const { id, ...rest } = session as Tree;
     const row = hasId && id === sid ? rest : session;
     const user = index?.userOf(row);
     const text = records.write(row, { created });
-    const order = { sid, loaded: undefined, user: () => user };
+    const order = { sid, loaded: undefined, user: () => user, report };
     return this.#inTurn(order, text, async (plain, step) => {
-      if (this.#doomed.has(sid)) return this.#writer.discard(sid, "missing", step.turn);
+      if (this.#doomed.has(sid)) return this.#writer.discard(sid, "missing", step);
       return this.#writer.setListed(sid, plain, step);
     });
   }
 
   /** Saves an object that the store handed out, or is about to save for the first time. */
-  async save(loaded: Loaded, session: object): Promise<SaveResult> {
+  async save(loaded: Loaded, session: object, report?: Report): Promise<SaveResult> {
     const { sid, created, stamp, hidden } = loaded;
     const { records, settings, index } = this.#context;
     const seen = cookieSeen(session);
@@ -95,7 +96,7 @@ export class Saver {
       throw fixationError(sid);
     }
     const text = records.write(session, { created: stamp, hidden });
-    const order = { sid, loaded, user: () => user, expires: this.#endOf(life) };
+    const order = { sid, loaded, user: () => user, expires: this.#endOf(life), report };
     return this.#inTurn(order, text, async (plain, step) => {
       const wish: Wish = {
         own: () => plain,
@@ -119,10 +120,11 @@ export class Saver {
   }
 
   /** Saves nothing of a loaded object but its cookie. */
-  async saveCookie(loaded: Loaded, { seen, text }: CookieTaken): Promise<SaveResult> {
+  async saveCookie(loaded: Loaded, taken: CookieTaken, report?: Report): Promise<SaveResult> {
+    const { seen, text } = taken;
     const { sid, created, stamp, hidden } = loaded;
     const { records, settings } = this.#context;
-    const order = { sid, loaded, user: () => loaded.user };
+    const order = { sid, loaded, user: () => loaded.user, report };
     return this.#inTurn(order, text, async (value, step) => {
       // Not before: a save of this object that was under way has changed what is known of it, and
       // may have stored this very cookie.
@@ -152,9 +154,10 @@ export class Saver {
    *
    * @param ending - why, where somebody ends it on purpose
    */
-  destroy(sid: string, ending?: Ending): Promise<number> {
+  destroy(sid: string, ending?: Ending, report?: Report): Promise<number> {
     return this.#turns.take(sid, async (turn) => {
       turn.latest = undefined;
+      report?.asked();
       try {
         const removed = await this.#writer.remove(sid, ending);
         this.#doomed.delete(sid);
@@ -178,10 +181,11 @@ export class Saver {
   }
 
   /** Renews a loaded session; `false` where there is none. */
-  async renew(loaded: Loaded, held: Held, life: Lifetime): Promise<boolean> {
+  async renew(loaded: Loaded, held: Held, life: Lifetime, report?: Report): Promise<boolean> {
     if (this.#doomed.has(loaded.sid)) return false;
     const entry = this.#context.index?.open(loaded.sid, loaded.user);
-    const renew = async () => (await this.#writer.renew(loaded, held, life, entry)) !== null;
+    const step = { entry, report };
+    const renew = async () => (await this.#writer.renew(loaded, held, life, step)) !== null;
     return entry === undefined ? renew() : entry.around(loaded, renew);
   }
 
@@ -212,7 +216,7 @@ export class Saver {
    * text is there, so that saves and a logout keep the order in which the app asked for them.
    */
   #inTurn(
-    { sid, loaded, user, expires }: Order,
+    { sid, loaded, user, expires, report }: Order,
     text: Promise<Value>,
     write: (plain: Value, step: Step) => Promise<SaveResult>,
   ): Promise<SaveResult> {
@@ -221,13 +225,14 @@ export class Saver {
     return this.#turns.take(sid, async (turn) => {
       const plain = await text;
       const entry = this.#context.index?.open(sid, user(), expires);
-      if (entry === undefined) return write(plain, { turn, entry });
+      const step = { turn, entry, report };
+      if (entry === undefined) return write(plain, step);
       let result: SaveResult = "GONE";
       const isThere = await entry.around(loaded, async () => {
-        result = await write(plain, { turn, entry });
+        result = await write(plain, step);
         return result !== "GONE";
       });
-      return isThere || result === "GONE" ? result : this.#writer.discard(sid, "missing", turn);
+      return isThere || result === "GONE" ? result : this.#writer.discard(sid, "missing", step);
     });
   }
 
@@ -252,9 +257,9 @@ export class Saver {
     if (held === undefined) {
       // It is generated for this id, so it takes back that what was there before was ended.
       this.#doomed.delete(sid);
-      if (isOver && loaded.unanswered === NONE) return this.#endNew(sid, step.turn);
+      if (isOver && loaded.unanswered === NONE) return this.#endNew(sid, step);
     } else {
-      if (this.#doomed.has(sid)) return writer.discard(sid, "missing", step.turn);
+      if (this.#doomed.has(sid)) return writer.discard(sid, "missing", step);
       const isPlain = !wish.isRedated && !isOver && loaded.unanswered.length === 0;
       if (isPlain && !(await this.#versions.isChanged(held, await wish.own(held), loaded))) {
         return this.#renewInTurn(loaded, held, wish, step);
@@ -268,20 +273,21 @@ export class Saver {
   /** A save that changes nothing is only a renewal. */
   async #renewInTurn(loaded: Loaded, held: Held, { life }: Wish, step: Step): Promise<SaveResult> {
     const writer = this.#writer;
-    const { turn, entry } = step;
+    const { turn } = step;
     const from = turn.latest ?? held;
-    const text = await writer.renew(loaded, from, life, entry);
+    const text = await writer.renew(loaded, from, life, step);
     if (text === null) {
       const refusal = this.#context.records.refusalOf(from.stored);
-      return writer.discard(loaded.sid, refusal ?? "missing", turn);
+      return writer.discard(loaded.sid, refusal ?? "missing", step);
     }
     turn.latest = text;
     return "OK";
   }
 
-  async #endNew(sid: string, turn: Turn): Promise<SaveResult> {
+  async #endNew(sid: string, step: Step): Promise<SaveResult> {
+    step.report?.asked();
     await this.#writer.remove(sid);
-    return this.#writer.discard(sid, "expired", turn);
+    return this.#writer.discard(sid, "expired", step);
   }
 }
 
@@ -300,4 +306,5 @@ interface Order {
   readonly user: () => string | undefined;
   /** When it would end; `null`: never. Left out where it keeps its user. */
   readonly expires?: number | null;
+  readonly report: Report | undefined;
 }

@@ -1,4 +1,5 @@
 // Renews sessions that were used and not changed.
+import type { Report } from "../base/index.js";
 import type { Port } from "../client/index.js";
 import type { Settings } from "../options.js";
 import {
@@ -58,51 +59,65 @@ export class Toucher {
     session: object,
     known: Loaded | undefined,
     life: Lifetime,
+    report?: Report,
   ): Promise<TouchResult> {
     const { settings, renewals, saver } = this.#context;
     const isOver = !settings.disableTTL && life.exact <= Date.now();
     if (known === undefined || known.held === undefined) {
       if (isOver) {
-        await saver.destroy(sid);
+        await saver.destroy(sid, undefined, report);
         return "EXPIRED";
       }
-      if (known === undefined) return resultOf(await this.#renewUnknown(sid, session, false));
+      if (known === undefined) {
+        return resultOf(await this.#renewUnknown(sid, session, false, report));
+      }
     }
     // What the app does to the cookie while this waits is not what it asked for.
     const cookie = saver.takeCookie(session);
     // Only when its first save is done it is known what there is to renew.
     if (known.held === undefined) await saver.settled(sid);
-    if (known.held === undefined) return resultOf(await this.#renewUnknown(sid, session, true));
+    if (known.held === undefined) {
+      return resultOf(await this.#renewUnknown(sid, session, true, report));
+    }
     const isEnding = isOver && !known.isRow;
     // One that is over is saved as well: another request may have made it live longer.
     if (isEnding || mustStore(known, cookie.seen.settings)) {
-      return resultOf((await saver.saveCookie(known, cookie)) !== "GONE");
+      return resultOf((await saver.saveCookie(known, cookie, report)) !== "GONE");
     }
     const renewed = known.isRow
-      ? await this.#extend(sid, known.user, life)
-      : await saver.renew(known, known.held, life);
+      ? await this.#extend(sid, known.user, life, report)
+      : await saver.renew(known, known.held, life, report);
     if (!renewed) renewals.forget(sid);
     return resultOf(renewed);
   }
 
   /** Renews a session by a row of `all()`, of which the text is not remembered. */
-  async touchListed(sid: string, session: object): Promise<TouchResult> {
+  async touchListed(sid: string, session: object, report?: Report): Promise<TouchResult> {
     const { settings, index } = this.#context;
     const now = Date.now();
     const life = lifetime(settings.rules, session, sid, now, now, true);
     const user = index?.storedUserOf(session);
     if (settings.disableTTL || settings.disableTouch) return "OK";
-    return resultOf(await this.#extend(sid, user, life));
+    return resultOf(await this.#extend(sid, user, life, report));
   }
 
   /** Renews a session by a row of a listing: that never shortens its life, and never ends it. */
-  async #extend(sid: string, user: string | undefined, { relaxed }: Lifetime): Promise<boolean> {
+  async #extend(
+    sid: string,
+    user: string | undefined,
+    { relaxed }: Lifetime,
+    report: Report | undefined,
+  ): Promise<boolean> {
     const { port, settings, renewals, saver, index } = this.#context;
     if (saver.isDoomed(sid)) return false;
     renewals.forget(sid);
     const key = settings.prefix + sid;
     const px = relaxed - Date.now();
-    if (px > 0) await port.expire(key, px, "longer");
+    if (px > 0) {
+      report?.asked();
+      await port.expire(key, px, "longer");
+    }
+    report?.asked();
     const [size] = await port.measure([key]);
     if (!size) return false;
     const { left } = size;
@@ -112,12 +127,18 @@ export class Toucher {
   }
 
   /** Renews a session by an object that the store did not hand out. */
-  async #renewUnknown(sid: string, session: object, inUse: boolean): Promise<boolean> {
+  async #renewUnknown(
+    sid: string,
+    session: object,
+    inUse: boolean,
+    report: Report | undefined,
+  ): Promise<boolean> {
     const { port, settings, records, renewals, saver, index } = this.#context;
     if (saver.isDoomed(sid)) return false;
     const key = settings.prefix + sid;
     let created = Date.now();
     if (hasDeadline(settings.rules)) {
+      report?.asked();
       const value = await port.get(key);
       if (value === null) return false;
       const record = await records.read(value, sid);
@@ -127,10 +148,11 @@ export class Toucher {
     const now = Date.now();
     const life = lifetime(settings.rules, session, sid, created, now, inUse);
     if (life.exact <= now) {
-      await saver.destroy(sid);
+      await saver.destroy(sid, undefined, report);
       return false;
     }
     renewals.forget(sid);
+    report?.asked();
     if (!(await port.expire(key, life.relaxed - now))) return false;
     const user = index?.storedUserOf(session);
     return user === undefined || index === undefined

@@ -1,7 +1,7 @@
 // The commands by which sessions are written, and what their replies mean.
 import { randomBytes } from "node:crypto";
 import { performance } from "node:perf_hooks";
-import { StoreError } from "../base/index.js";
+import { type Report, StoreError } from "../base/index.js";
 import type { Port, TimeToLive } from "../client/index.js";
 import type { Ending, Endings } from "../endings/index.js";
 import type { Settings } from "../options.js";
@@ -60,10 +60,11 @@ export interface WriterContext {
   onDiscarded(sid: string, reason: DiscardReason): void;
 }
 
-/** The circumstances of one write: the session's turn, and its user's index if there is one. */
+/** The circumstances of one write: the session's turn, its user's index, and who is to be told. */
 export interface Step {
   readonly turn: Turn;
   readonly entry: Membership | undefined;
+  readonly report: Report | undefined;
 }
 
 /** What the app wants to be stored of a loaded object. */
@@ -104,6 +105,7 @@ interface Task {
   /** A command got no answer that was to put this attempt in the place of that text. */
   onFailed?(error: unknown, attempt: Attempt, there: Text | null): void;
   readonly entry: Membership | undefined;
+  readonly report: Report | undefined;
 }
 
 /** What was done in the end, and the text that is there now. */
@@ -137,9 +139,11 @@ export class Writer {
     // At least 1: the millisecond may have passed since the line above.
     const px = settings.disableTTL ? null : Math.max(1, life.exact - Date.now());
     const sent = performance.now();
+    step.report?.asked();
     const written = port.set(settings.prefix + sid, text.stored, px);
     step.entry?.sent(px && life.exact);
     await written;
+    step.report?.carried(text.stored);
     this.#remember(sid, text, px, sent, life);
     step.turn.latest = text;
     return "OK";
@@ -151,11 +155,13 @@ export class Writer {
     renewals.forget(sid);
     const text = this.#sealed(plain, sid);
     const key = settings.prefix + sid;
+    step.report?.asked();
     if (!(await port.set(key, text.stored, "keep", "existing"))) {
-      return this.discard(sid, "missing", step.turn);
+      return this.discard(sid, "missing", step);
     }
+    step.report?.carried(text.stored);
     step.turn.latest = text;
-    await this.#tellIndex(key, step.entry);
+    await this.#tellIndex(key, step);
     return "OK";
   }
 
@@ -166,7 +172,7 @@ export class Writer {
     const { life } = wish;
     if (life && this.isOver(life)) return this.#end(sid, step);
     const refusal = held && this.#context.records.refusalOf(held.stored);
-    if (refusal !== undefined) return this.#gone(loaded, refusal, step.turn);
+    if (refusal !== undefined) return this.#gone(loaded, refusal, step);
     const own = await wish.own(held);
     const text = this.#sealed(own, sid);
     const key = settings.prefix + sid;
@@ -178,6 +184,7 @@ export class Writer {
       for (const when of held === undefined
         ? (["new", "existing"] as const)
         : ["existing" as const]) {
+        step.report?.asked();
         const written = port.set(key, text.stored, px, when);
         if (life) step.entry?.sent(px === null ? null : life.relaxed);
         isWritten = await written;
@@ -188,10 +195,10 @@ export class Writer {
       this.#doubt(loaded, attempt, held?.plain, wish.user, error);
       throw error;
     }
-    if (!isWritten) return this.#gone(loaded, "missing", step.turn);
+    if (!isWritten) return this.#gone(loaded, "missing", step);
     if (life) this.#remember(sid, text, px, sent, life);
-    else await this.#tellIndex(key, step.entry);
-    this.#note(loaded, { ...text, own, isStale: false }, step.turn);
+    else await this.#tellIndex(key, step);
+    this.#note(loaded, { ...text, own, isStale: false }, step);
     return "OK";
   }
 
@@ -203,7 +210,7 @@ export class Writer {
   async save(loaded: Loaded, wish: Wish, step: Step): Promise<SaveResult> {
     const { settings, index } = this.#context;
     const { sid } = loaded;
-    const { entry, turn } = step;
+    const { entry } = step;
     let reason: DiscardReason = "missing";
     const plan = async (there: Text | null): Promise<Attempt | null> => {
       // Of a new object Redis may hold what its last write was to store. Nobody has said so yet.
@@ -228,13 +235,14 @@ export class Writer {
       const { plain, report } = resolution;
       return this.#attempt(loaded, { plain, own, life: wish.life && resolution.life, report });
     };
-    const from = await this.#start(loaded, turn);
-    if (from === null && loaded.held !== undefined) return this.#gone(loaded, reason, turn);
+    const from = await this.#start(loaded, step);
+    if (from === null && loaded.held !== undefined) return this.#gone(loaded, reason, step);
     const done = await this.#agree({
       sid,
       from,
       plan,
       entry,
+      report: step.report,
       mayCreate: () => loaded.held === undefined,
       onRefused: (refusal) => {
         reason = refusal;
@@ -242,11 +250,11 @@ export class Writer {
       onFailed: (error, attempt, there) =>
         this.#doubt(loaded, attempt, there?.plain, wish.user, error),
     });
-    if (done === null) return this.#gone(loaded, reason, turn);
-    if (done.isOver) return this.#gone(loaded, "expired", turn);
+    if (done === null) return this.#gone(loaded, reason, step);
+    if (done.isOver) return this.#gone(loaded, "expired", step);
     const { own = done.text.plain, mark, life, report } = done.attempt;
-    this.#note(loaded, { ...done.text, own, isStale: mark !== undefined }, turn);
-    if (life === undefined) await this.#tellIndex(settings.prefix + sid, entry);
+    this.#note(loaded, { ...done.text, own, isStale: mark !== undefined }, step);
+    if (life === undefined) await this.#tellIndex(settings.prefix + sid, step);
     if (report === undefined || report.kept.length === 0) return "OK";
     this.#context.onMerged(sid, report);
     return "MERGED";
@@ -257,15 +265,17 @@ export class Writer {
     loaded: Loaded,
     from: Text,
     life: Lifetime | undefined,
-    entry: Membership | undefined,
+    step: Omit<Step, "turn">,
   ): Promise<Text | null> {
     const { port, settings, records } = this.#context;
     const { sid, held } = loaded;
+    const { entry, report } = step;
     if (settings.conflict === "overwrite") {
       if (records.refusalOf(from.stored) !== undefined) return null;
       const key = settings.prefix + sid;
       const px = this.#px(life);
       const sent = performance.now();
+      report?.asked();
       // Without an expiry and without scripts there is no cheaper question.
       const asked =
         typeof px === "number"
@@ -274,13 +284,14 @@ export class Writer {
       if (life) entry?.sent(px === null ? null : life.relaxed);
       if (!(await asked)) return null;
       if (life) this.#remember(sid, from, px, sent, life);
-      else await this.#tellIndex(key, entry);
+      else await this.#tellIndex(key, step);
       return from;
     }
     const done = await this.#agree({
       sid,
       from,
       entry,
+      report,
       plan: async (known) => {
         const there = known as Text;
         const text = records.isCurrent(there.stored) ? undefined : this.#sealed(there.plain, sid);
@@ -294,7 +305,7 @@ export class Writer {
     if (done && held && loaded.held === held && sameValue(done.text.plain, held.plain)) {
       loaded.held = { ...held, stored: done.text.stored };
     }
-    if (done && life === undefined) await this.#tellIndex(settings.prefix + sid, entry);
+    if (done && life === undefined) await this.#tellIndex(settings.prefix + sid, step);
     return done?.text ?? null;
   }
 
@@ -311,8 +322,9 @@ export class Writer {
     return ending === undefined ? remove() : endings.end([sid], ending, remove);
   }
 
-  discard(sid: string, reason: DiscardReason, turn: Turn): SaveResult {
+  discard(sid: string, reason: DiscardReason, { turn, report }: Step): SaveResult {
     turn.latest = undefined;
+    if (report !== undefined) report.reason = reason;
     this.#context.renewals.forget(sid);
     this.#context.onDiscarded(sid, reason);
     return "GONE";
@@ -328,7 +340,8 @@ export class Writer {
    *
    * @returns `null` where there is no session, or nothing was planned
    */
-  async #agree({ sid, from, plan, entry, ...task }: Task): Promise<Done | null> {
+  async #agree(task: Task): Promise<Done | null> {
+    const { sid, from, plan, report } = task;
     const { settings, records } = this.#context;
     const until = performance.now() + settings.timeout;
     let there = from;
@@ -347,9 +360,7 @@ export class Writer {
       try {
         const px = this.#px(life);
         const sent = performance.now();
-        reply = await (isOver
-          ? this.#sendEnd(sid, there)
-          : this.#send(sid, there, attempt, px, entry));
+        reply = await (isOver ? this.#sendEnd(task, there) : this.#send(task, there, attempt, px));
         if (reply === 1) {
           const now = (text ?? there) as Text;
           if (!isOver && life !== undefined) this.#remember(sid, now, px, sent, life);
@@ -367,6 +378,7 @@ export class Writer {
         // It was compared as bytes: these are none that the client can give back as they are.
         if (there !== null && sameValue(reply, there.stored)) throw notText(sid);
         there = this.#opened(reply, sid);
+        if (report !== undefined) report.conflicts++;
       }
       if (round >= MOST_ROUNDS || performance.now() >= until) {
         throw conflictError(sid, settings.timeout);
@@ -376,18 +388,20 @@ export class Writer {
 
   /** One command of {@link #agree}: 1 done, 0 no session, or the text that is there instead. */
   async #send(
-    sid: string,
+    { sid, entry, report }: Task,
     there: Text | null,
     { text, life }: Attempt,
     px: TimeToLive,
-    entry: Membership | undefined,
   ): Promise<number | Value> {
     const { port, settings } = this.#context;
     const key = settings.prefix + sid;
+    report?.asked();
     if (there === null) {
       const created = port.set(key, (text as Text).stored, px, "new");
       if (life) entry?.sent(px === null ? null : life.relaxed);
-      return (await created) ? 1 : ((await port.get(key)) ?? 0);
+      if (await created) return 1;
+      report?.asked();
+      return (await port.get(key)) ?? 0;
     }
     const ms = px === "keep" ? "" : String(px ?? "");
     const written =
@@ -400,20 +414,22 @@ export class Writer {
   }
 
   /** Removes what is there; replies as above. */
-  async #sendEnd(sid: string, there: Text | null): Promise<number | Value> {
+  async #sendEnd({ sid, report }: Task, there: Text | null): Promise<number | Value> {
     const { port, settings } = this.#context;
     if (there === null) return 1;
+    report?.asked();
     return port.run(COMPARE_AND_REMOVE, settings.prefix + sid, [digestOf(there.stored)]);
   }
 
   /** What Redis should hold before a save; asks where too much is in doubt. */
-  async #start(loaded: Loaded, turn: Turn): Promise<Text | null> {
+  async #start(loaded: Loaded, { turn, report }: Step): Promise<Text | null> {
     const { port, records, settings } = this.#context;
     const { sid } = loaded;
     this.#doubts.hear(loaded);
     if (!this.#doubts.isFull(loaded)) {
       return turn.latest ?? loaded.held ?? loaded.unanswered.at(-1)?.held ?? null;
     }
+    report?.asked();
     const stored = await port.get(settings.prefix + sid);
     const there = stored === null ? null : this.#opened(stored, sid);
     if (there !== null && records.refusalOf(there.stored) === undefined) {
@@ -471,29 +487,32 @@ export class Writer {
   }
 
   /** Tells the index when a session ends that kept its life. */
-  async #tellIndex(key: string, entry: Membership | undefined): Promise<void> {
+  async #tellIndex(key: string, { entry, report }: Omit<Step, "turn">): Promise<void> {
     if (entry === undefined) return;
+    report?.asked();
     const [size] = await this.#context.port.measure([key]);
     if (!size) return;
     entry.sent(size.left === Number.POSITIVE_INFINITY ? null : Date.now() + size.left);
   }
 
   /** After a save Redis holds this, and nothing is in doubt any longer. */
-  #note(loaded: Loaded, held: Held, turn: Turn): void {
+  #note(loaded: Loaded, held: Held, { turn, report }: Step): void {
+    report?.carried(held.stored);
     loaded.held = held;
     loaded.unanswered = NONE;
     turn.latest = held;
   }
 
-  #gone(loaded: Loaded, reason: DiscardReason, turn: Turn): SaveResult {
+  #gone(loaded: Loaded, reason: DiscardReason, step: Step): SaveResult {
     loaded.unanswered = NONE;
-    return this.discard(loaded.sid, reason, turn);
+    return this.discard(loaded.sid, reason, step);
   }
 
   /** A session that is over is stored by removing it. */
-  async #end(sid: string, { turn }: Step): Promise<SaveResult> {
+  async #end(sid: string, step: Step): Promise<SaveResult> {
+    step.report?.asked();
     await this.remove(sid);
-    return this.discard(sid, "expired", turn);
+    return this.discard(sid, "expired", step);
   }
 
   #doubt(
