@@ -630,7 +630,9 @@ export interface DestroyAllOptions extends DestroyOptions {
   readonly except?: string | readonly string[];
   /**
    * Looks through all sessions too, for those that no index names: stored before the option `userId`
-   * was set, by another store, or whose index was evicted. Takes as long as `sessions()`.
+   * was set, by another store, or whose index was evicted. Takes as long as `sessions()`. Where some
+   * are sealed under a key that the store has not, it ends the others and then rejects with
+   * ERR_UNKNOWN_KEY, `removed` and `unreadable`.
    * @default false
    */
   readonly scan?: boolean;

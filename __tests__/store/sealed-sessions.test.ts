@@ -357,6 +357,21 @@ describe("without the key", () => {
       expect(await owner.ids()).toEqual(["3"]);
       expect(await owner.sessionsOf("ada")).toEqual([]);
     });
+
+    test("destroyAllOf with scan ends what it can, and then says what it cannot tell", async () => {
+      const prefix = freshPrefix();
+      const userId = (session: SessionData) => (session as AppSession).user as string;
+      const ada = sessionOf({ user: "ada" });
+      // Neither of these is in the index.
+      for (const sid of ["1", "2"]) await server(prefix).set(sid, ada);
+      await other(prefix).set("own", ada);
+      const store = other(prefix, { userId });
+      await store.set("indexed", ada);
+      const error = await refusal(store.destroyAllOf("ada", { scan: true }));
+      expect(error).toMatchObject({ code: "ERR_UNKNOWN_KEY", removed: 2, unreadable: 2 });
+      expect((await store.ids()).sort()).toEqual(["1", "2"]);
+      expect(await server(prefix, {}, { userId }).destroyAllOf("ada", { scan: true })).toBe(2);
+    });
   });
 });
 

@@ -38,6 +38,10 @@ export class StoreError extends Error {
   override readonly name = "StoreError";
   /** What went wrong; stable across versions. */
   readonly code: StoreErrorCode;
+  /** Of `destroyAllOf` with `scan` and ERR_UNKNOWN_KEY: how many sessions were ended. */
+  declare readonly removed?: number;
+  /** Of the same: how many sessions could not be read, and may be the user's. */
+  declare readonly unreadable?: number;
 
   constructor(code: StoreErrorCode, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });

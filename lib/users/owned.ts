@@ -102,7 +102,7 @@ export class Owned {
     batches: Batches<Item>,
     ending: Ending,
     patience: number,
-    { unreadable = false, ended }: EndOptions<Item> = {},
+    { unreadable = false, onUnreadable, ended }: EndOptions<Item> = {},
   ): Promise<number> {
     const { timeout } = this.#context.settings;
     let removed = 0;
@@ -110,6 +110,7 @@ export class Owned {
       let seen = group;
       const until = performance.now() + timeout;
       for (let round = 1; seen.length > 0; round++) {
+        for (const one of seen) if (one.kind === "unreadable") onUnreadable?.(one.sid, one.error);
         const outcomes = await Promise.all(
           seen.map((one) => this.#remove(one, ending, unreadable)),
         );
@@ -170,6 +171,8 @@ export class Owned {
 /** What is ended beside the user's sessions, and who is told. */
 export interface EndOptions<Item> {
   readonly unreadable?: boolean;
+  /** Told of what cannot be read, as often as it is looked at. */
+  readonly onUnreadable?: (sid: string, error: unknown) => void;
   readonly ended?: (items: Item[]) => Promise<void>;
 }
 

@@ -259,6 +259,7 @@ export class UserIndex implements Registry {
    * Ends the sessions of a user; how many there were.
    *
    * @param scan - whether also those that no index names, which takes looking at all sessions
+   * @throws ERR_UNKNOWN_KEY when the others are ended
    */
   async removeAll(
     user: string,
@@ -272,7 +273,15 @@ export class UserIndex implements Registry {
       removed += await this.#end(user, [others], ending, this.#grace, now);
     }
     if (!scan) return removed;
-    return removed + (await this.#owned.end(user, this.#allBut(except), ending, this.#grace));
+    /** What is sealed under a key that this store has not; it may be this user's. */
+    const locked = new Map<string, unknown>();
+    removed += await this.#owned.end(user, this.#allBut(except), ending, this.#grace, {
+      onUnreadable: (sid, error) => {
+        if ((error as { code?: unknown }).code === "ERR_UNKNOWN_KEY") locked.set(sid, error);
+      },
+    });
+    if (locked.size > 0) throw notAll(removed, locked);
+    return removed;
   }
 
   /** Drops the entries of all sessions that were not active after `time`, which was asked before. */
@@ -333,6 +342,15 @@ export class UserIndex implements Registry {
     }
     return found > 0;
   }
+}
+
+function notAll(removed: number, locked: ReadonlyMap<string, unknown>): StoreError {
+  const [cause] = locked.values();
+  const message = `${removed} sessions of the user were ended; ${locked.size} of all sessions are sealed under keys that this store has not, and may be the user's: add the keys to "encryption.keys" and try again`;
+  return Object.assign(new StoreError("ERR_UNKNOWN_KEY", message, cause), {
+    removed,
+    unreadable: locked.size,
+  });
 }
 
 /** Refuses what cannot name a user. */
