@@ -1,6 +1,7 @@
 // Looks for the content of sessions in all that a Redis server shows: in a record of every command
 // and in dumps, while the tests run with encryption.
 
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -16,6 +17,9 @@ const SEALED = "rss1.suite.";
 
 /** What the server has to be told so that its dumps can be searched. */
 export const ARGS = ["--rdbcompression", "no"];
+
+/** The last command that is recorded. */
+const END = "the-search-is-over";
 
 /** How often a dump is taken, in ms. */
 const EVERY = 2000;
@@ -36,6 +40,10 @@ export async function searchContent({ url, port }, dir) {
   const socket = connect(port, "127.0.0.1");
   socket.write("MONITOR\r\n");
   const lines = createInterface({ input: socket, crlfDelay: Number.POSITIVE_INFINITY });
+  await once(lines, "line");
+  const over = new Promise((resolve) => {
+    lines.on("line", (line) => line.includes(END) && resolve(undefined));
+  });
   lines.on("line", (line) => {
     seen.commands++;
     if (line.includes(SEALED)) seen.sealedCommands++;
@@ -52,19 +60,22 @@ export async function searchContent({ url, port }, dir) {
       found.push(`dump: ${bytes.toString("latin1", Math.max(0, at - 200), at + MARK.length)}`);
     }
   };
-  let isEnding = false;
+  const ending = new AbortController();
+  const { signal } = ending;
   const dumping = (async () => {
-    while (!isEnding) {
+    while (!signal.aborted) {
       await dump().catch((error) => found.push(`no dump: ${error}`));
-      await delay(EVERY);
+      await delay(EVERY, undefined, { signal }).catch(() => {});
     }
   })();
 
   return {
     async end() {
-      isEnding = true;
+      ending.abort();
       await dumping;
       await dump();
+      await client.sendCommand(["ECHO", END]);
+      await over;
       await client.close();
       socket.destroy();
       const { commands, sealedCommands, dumps, sealedDumps } = seen;

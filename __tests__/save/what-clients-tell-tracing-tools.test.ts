@@ -3,7 +3,7 @@ import type { SessionData } from "express-session";
 import { type RedisClient, RedisStore } from "../../lib/index.js";
 import { singles } from "../conformance/clients.js";
 import { compares, load } from "../support/requests.js";
-import { connect, freshPrefix, rawOf, sessionOf, url } from "../support/store.js";
+import { connect, freshPrefix, isSealed, rawOf, sessionOf, url } from "../support/store.js";
 
 /** The channels on which redis 5 and 6 and ioredis 5 and 6 say what they send, before it is answered. */
 const CHANNELS = [
@@ -76,7 +76,7 @@ describe.each(clients)("$name", ({ open }) => {
       const commands = await told(() => everything(client, true));
       expect(commands.length).toBeGreaterThan(10);
       const leaking = commands.filter((command) => command.includes(SECRET));
-      if (await compares(raw.send)) {
+      if (isSealed || (await compares(raw.send))) {
         expect(leaking).toEqual([]);
       } else {
         // Saves are scripts then, as docs/observability.md says.

@@ -83,8 +83,11 @@ export function inMs(ms: number): Date {
   return new Date(Date.now() + ms);
 }
 
+/** Whether every store of the run encrypts: `npm run test:sealed`. */
+export const isSealed = Boolean(process.env.REDIS_SESSION_STORE_TEST_SEALED);
+
 /** For what encryption gives up: another store on the same keys. `npm run test:sealed` leaves it out. */
-export const unlessSealed = process.env.REDIS_SESSION_STORE_TEST_SEALED
+export const unlessSealed = isSealed
   ? { describe: describe.skip, test: test.skip }
   : { describe, test };
 
