@@ -315,6 +315,12 @@ test("every link of a page leads to a file, and to a place that is there", () =>
   expect(broken).toEqual([]);
 });
 
+test("the changelog says nothing twice", () => {
+  const entries = page("CHANGELOG.md").match(/^- .*$/gm) ?? [];
+  expect(entries.length).toBeGreaterThan(10);
+  expect(entries).toEqual([...new Set(entries)]);
+});
+
 test("every npm script that a page names is there", () => {
   const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
     scripts: Record<string, string>;
