@@ -3,16 +3,47 @@ import express from "express";
 import session from "express-session";
 import { CONTENDERS, connect } from "./contenders.js";
 import { serve } from "./processes.js";
-import { content, DAY_MS } from "./sessions.js";
+import { content, DAY_MS, FLOOR } from "./sessions.js";
 
-/** An Express app in a process of its own: `none`, `MemoryStore`, or a contender. */
+/** An Express app in a process of its own: `none`, `MemoryStore`, `FLOOR`, or a contender. */
 
 /** @typedef {{ do: "port" | "usage" | "profile" }} Request */
 
 const [name, url] = /** @type {[string, string]} */ (process.argv.slice(2));
 
+/** The least that a store can do which gives each request a session of its own. */
+class MapStore extends session.Store {
+  /** @type {Map<string, string>} */
+  #texts = new Map();
+
+  /** @override @type {session.Store["get"]} */
+  get(sid, callback) {
+    const text = this.#texts.get(sid);
+    // The answers of one turn of the event loop come together, as those of our cache.
+    setImmediate(callback, null, text && JSON.parse(text));
+  }
+
+  /** @override @type {session.Store["set"]} */
+  set(sid, data, callback) {
+    this.#texts.set(sid, JSON.stringify(data));
+    callback?.();
+  }
+
+  /** @override @param {string} _sid @param {session.SessionData} _data @param {() => void} [callback] */
+  touch(_sid, _data, callback) {
+    callback?.();
+  }
+
+  /** @override @type {session.Store["destroy"]} */
+  destroy(sid, callback) {
+    this.#texts.delete(sid);
+    callback?.();
+  }
+}
+
 async function storeOf() {
   if (name === "MemoryStore") return new session.MemoryStore();
+  if (name === FLOOR) return new MapStore();
   const made = CONTENDERS[/** @type {import("./contenders.js").Name} */ (name)];
   return made(await connect(url)).store;
 }

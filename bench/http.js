@@ -1,9 +1,10 @@
 import { connect } from "./contenders.js";
 import { alternate, spread } from "./measure.js";
 import { Helper } from "./processes.js";
+import { FLOOR } from "./sessions.js";
 import { range, times, verdict } from "./table.js";
 
-const NAMES = ["none", "MemoryStore", "connect-redis", "ours", "ours with cache"];
+const NAMES = ["none", FLOOR, "MemoryStore", "connect-redis", "ours", "ours with cache"];
 const KINDS = /** @type {const} */ (["read", "write"]);
 
 /**
@@ -137,12 +138,26 @@ export async function http({ url, quick, progress }) {
       goals.push([`${own}, read-only requests beside ${other}`, range(ratio), goal, met]);
     }
   }
+  const cpuGoals = /** @type {const} */ ([
+    ["ours", 0.97],
+    [FLOOR, 1.03],
+  ]).map(([other, most]) => {
+    const theirs = readsOf(other);
+    const ratio = spread(
+      readsOf("ours with cache").map(
+        (cost, round) => cost.app / /** @type {Cost} */ (theirs[round]).app,
+      ),
+    );
+    const what = `ours with cache, read-only requests beside ${other}`;
+    return [what, range(ratio), `≤ ${times(most)}`, verdict(ratio.median <= most)];
+  });
   return {
     title: "Requests through Express",
     text: `Express 5 in a process of its own, loaded from another one with autocannon: 64 browsers, each with its own
 session of about 500 bytes and a cookie of one day, each sending its next request when the last one is
 answered. Medians of ${rounds} rounds of ${seconds} s. The app, the load and Redis share the cores of the machine, so the
-processor time that the app and Redis spend on a request says more than the throughput.
+processor time that the app and Redis spend on a request says more than the throughput. "${FLOOR}" is
+the floor: the least that a store can do which gives each request a session of its own.
 
 Share of express-session's own hashing (it turns the session into JSON and hashes that when it is loaded and
 again when the response ends) in the busy time of the app, read-only requests: ${hashing.join(", ")}.`,
@@ -152,6 +167,7 @@ again when the response ends) in the busy time of the app, read-only requests: $
         rows,
       },
       { head: ["throughput", "median (min–max)", "goal", "met"], rows: goals },
+      { head: ["app CPU", "median (min–max)", "goal", "met"], rows: cpuGoals },
     ],
     charts: [
       chart(

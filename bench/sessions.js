@@ -4,6 +4,9 @@ import session from "express-session";
 /** How many different sessions are in use at a time. */
 export const HOT = 1000;
 
+/** What is below every store: a Map and JSON.parse, which a session of one's own takes. */
+export const FLOOR = "Map, JSON.parse";
+
 export const DAY_MS = 86_400_000;
 
 /** The ids of the hot sessions, as long as those of express-session; the same in every process. */

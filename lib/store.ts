@@ -2,6 +2,7 @@
 import { type SessionData, Store } from "express-session";
 import {
   answer,
+  answerTogether,
   assertOptions,
   type Callback,
   codeOf,
@@ -176,7 +177,8 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   }
 
   /**
-   * The session, or `null` where there is none. From the cache it calls back before it returns.
+   * The session, or `null` where there is none. What the cache has is handed over at the end of the
+   * turn of the event loop, with all that was asked for in it.
    *
    * @throws ERR_CORRUPT_SESSION when the value in Redis is not a session
    */
@@ -184,7 +186,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   override get(sid: string, callback: Callback<SessionData | null>): void;
   override get(sid: string, callback?: Callback<SessionData | null>) {
     const got = this.#telling.operation("get", sid, (report) => this.#get(sid, report));
-    return answer(got, callback);
+    return got instanceof Promise ? answer(got, callback) : answerTogether(got, callback);
   }
 
   /**

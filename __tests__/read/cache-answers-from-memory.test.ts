@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import express from "express";
 import supertest from "supertest";
@@ -27,17 +28,24 @@ describe.each([5, 6] as const)("with redis %i", (version) => {
     client = await connect(version, bench.server.url);
   });
 
-  test("get and a touch with nothing to send call back before they return, and send nothing", async () => {
+  test("get and a touch with nothing to send wait for nothing but this turn, and send nothing", async () => {
     const store = await bench.warmStore(client);
     const session = (await store.get("sid")) as AppSession;
     await store.touch("sid", session);
     await warm(store, "sid");
     const before = await bench.commandsRun();
     const calls: unknown[] = [];
+    const order: string[] = [];
+    setImmediate(() => order.push("before"));
     const got: unknown = store.get("sid", (...args) => {
       calls.push(args);
+      order.push("answer");
       store.touch("sid", args[1] as AppSession, (...more) => calls.push(more));
     });
+    setImmediate(() => order.push("after"));
+    expect(calls).toEqual([]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(order).toEqual(["before", "answer", "after"]);
     expect(calls).toEqual([
       [null, expect.objectContaining({ n: 1 })],
       [null, "OK"],
@@ -45,6 +53,24 @@ describe.each([5, 6] as const)("with redis %i", (version) => {
     expect(got).toBeUndefined();
     expect(await store.get("sid")).toMatchObject({ n: 1 });
     expect(await bench.commandsRun()).toBe(before);
+  });
+
+  test("the answers of one turn come together, each to its own request", async () => {
+    const store = await bench.warmStore(client);
+    const requests = new AsyncLocalStorage<number>();
+    const seen: unknown[] = [];
+    const asked = Array.from({ length: 5 }, (_, index) =>
+      requests.run(index, async () => {
+        store.get("sid", (_error, session) => seen.push([requests.getStore(), session?.cookie]));
+        await store.get("sid");
+        seen.push(requests.getStore());
+      }),
+    );
+    expect(seen).toEqual([]);
+    await Promise.all(asked);
+    const callbacks = seen.filter(Array.isArray).map(([request]: unknown[]) => request);
+    expect(callbacks).toEqual([0, 1, 2, 3, 4]);
+    expect(seen.filter((one) => typeof one === "number")).toEqual([0, 1, 2, 3, 4]);
   });
 
   test("a session that another process changes, renews, ends or flushes is read again", async () => {

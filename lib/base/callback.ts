@@ -3,6 +3,24 @@
 export type Callback<Result> = (error: Error | null, result?: Result) => void;
 
 /**
+ * Hands over a result that is there already together with all others of this turn of the event loop:
+ * requests that are answered while more of them come in cost an app more than those that are answered
+ * one after the other. One immediate for each keeps the async context of each caller.
+ */
+export function answerTogether<Result>(
+  result: Result,
+  callback: Callback<Result> | undefined | null,
+): Promise<Result> | undefined {
+  if (typeof callback !== "function") {
+    return new Promise((resolve) => {
+      setImmediate(resolve, result);
+    });
+  }
+  setImmediate(callback, null, result);
+  return undefined;
+}
+
+/**
  * Hands a result to the caller the way it asked: a promise, or a call of `callback`. A result that is
  * there already is called back at once.
  *

@@ -1,5 +1,5 @@
 // What every wing stands on: errors, callbacks, checks.
-export { answer, type Callback } from "./callback.js";
+export { answer, answerTogether, type Callback } from "./callback.js";
 export {
   codeOf,
   type EndingReason,

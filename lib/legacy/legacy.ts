@@ -140,7 +140,6 @@ class LegacyRedisStore extends Base implements LegacyStore {
     if (typeof callback !== "function") {
       return (super.get(sid) as Promise<SessionData | null>).then((found) => found ?? undefined);
     }
-    // From the cache it calls back at once; `answer` would not.
     return super.get(sid, (error, found) => callback(error, found ?? undefined));
   }
 
