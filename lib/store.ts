@@ -215,18 +215,28 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     return answer(touched, callback);
   }
 
-  /** Removes a session; how many were there: 1 or 0. */
+  /**
+   * Removes a session; how many were there: 1 or 0. It is remembered as a `logout`, with options as
+   * `revoked`: it was not the user who ended it.
+   */
   override destroy(sid: string): Promise<number>;
   override destroy(sid: string, callback?: Callback<number>): void;
-  override destroy(sid: string, ...given: [callback?: Callback<number>]) {
+  override destroy(sid: string, options: DestroyOptions): Promise<number>;
+  override destroy(sid: string, options: DestroyOptions, callback: Callback<number>): void;
+  override destroy(
+    sid: string,
+    ...given: [(Callback<number> | DestroyOptions)?, Callback<number>?]
+  ) {
+    const [first] = given;
+    const isRevoked = typeof first === "object" && first !== null;
     const reason = this.#regenerating === sid ? "regenerated" : "logout";
     const removed = this.#telling.operation("destroy", sid, (report) =>
-      this.#destroy(sid, { reason }, report),
+      this.#destroy(sid, isRevoked ? first : reason, report),
     );
     // `req.session.destroy()` passes on the callback that it was not given, and waits for nothing:
     // during an outage its rejection would end the process.
-    if (given.length > 0) Promise.resolve(removed).catch(() => {});
-    return answer(removed, given[0]);
+    if (given.length > 0 && !isRevoked) Promise.resolve(removed).catch(() => {});
+    return answer(removed, isRevoked ? given[1] : (first as Callback<number> | undefined));
   }
 
   /**
@@ -339,11 +349,12 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
 
   /**
    * Why a session is not there; `null` where there is one. Only where the option `endings` is set, and
-   * for as long as that says.
+   * for as long as that says. With a handle instead of the id it reads the note alone: `null` where
+   * there is none.
    */
-  whyGone(sid: string): Promise<WhyGone | null>;
-  whyGone(sid: string, callback: Callback<WhyGone | null>): void;
-  whyGone(sid: string, callback?: Callback<WhyGone | null>) {
+  whyGone(sid: string | { readonly handle: string }): Promise<WhyGone | null>;
+  whyGone(sid: string | { readonly handle: string }, callback: Callback<WhyGone | null>): void;
+  whyGone(sid: string | { readonly handle: string }, callback?: Callback<WhyGone | null>) {
     return answer(this.#whyGone(sid), callback);
   }
 
@@ -494,8 +505,14 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     return this.#toucher.touch(sid, session, known, life, report);
   }
 
-  async #destroy(sid: string, ending: Ending, report: Report | undefined): Promise<number> {
+  async #destroy(
+    sid: string,
+    why: "logout" | "regenerated" | DestroyOptions,
+    report: Report | undefined,
+  ): Promise<number> {
     assertSid(sid);
+    if (typeof why === "object") assertOptions("destroy()", why, ["because"]);
+    const ending: Ending = typeof why === "object" ? this.#revoked(why) : { reason: why };
     return this.#saver.destroy(sid, ending, report);
   }
 
@@ -528,11 +545,20 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     return indexed(this.#index).removeOne(userId, handle, this.#revoked(options));
   }
 
-  async #whyGone(sid: string): Promise<WhyGone | null> {
-    assertSid(sid);
+  async #whyGone(of: string | { readonly handle: string }): Promise<WhyGone | null> {
     const endings = this.#endings;
     if (endings === undefined) throw needsEndings("whyGone()");
-    const [session, why] = await Promise.all([this.#reader.get(sid), endings.why(sid)]);
+    if (typeof of === "object" && of !== null) {
+      assertOptions("whyGone()", of, ["handle"]);
+      if (typeof of.handle !== "string") throw invalid("handle", "a string", of.handle);
+      const why = await endings.why(of.handle);
+      return why.at === null ? null : why;
+    }
+    assertSid(of);
+    const [session, why] = await Promise.all([
+      this.#reader.get(of),
+      endings.why(this.handleOf(of)),
+    ]);
     return session === null ? why : null;
   }
 

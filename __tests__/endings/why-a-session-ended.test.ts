@@ -70,6 +70,19 @@ describe("whyGone", () => {
     expect(await store.whyGone("d")).toBeNull();
   });
 
+  test("revoked by its id, and told by its handle alone", async () => {
+    const store = remembering();
+    await store.set("sid", ofAda());
+    expect(await store.whyGone({ handle: store.handleOf("sid") })).toBeNull();
+    expect(await store.destroy("sid", { because: "stolen" })).toBe(1);
+    const why = { reason: "revoked", because: "stolen", at: expect.any(Date) };
+    expect(await store.whyGone("sid")).toMatchObject(why);
+    expect(await store.whyGone({ handle: store.handleOf("sid") })).toMatchObject(why);
+    await new Promise((resolve) => store.destroy("sid", {}, resolve));
+    const wrong = { becuase: "" } as object;
+    await expect(store.destroy("sid", wrong)).rejects.toMatchObject({ code: "ERR_INVALID_OPTION" });
+  });
+
   test("limit: another login needed the place", async () => {
     const store = remembering({ userId, maxSessionsPerUser: 2 });
     for (const sid of ["a", "b", "c"]) {

@@ -72,9 +72,9 @@ export class Endings {
     return removed;
   }
 
-  /** What the note of a session says that is not there. */
-  async why(sid: string): Promise<WhyGone> {
-    const reply = await this.#port.runOn(READ_NOTE, [this.#nameOf(sid)], []);
+  /** What the note of a session says that is not there. `at` is `null` where there is no note. */
+  async why(handle: string): Promise<WhyGone> {
+    const reply = await this.#port.runOn(READ_NOTE, [this.#nameOf(handle)], []);
     const [reason, at, because] = reply as (string | null)[];
     if (!reason) return { reason: "expired-or-evicted", at: null, because: undefined };
     return {
@@ -90,14 +90,16 @@ export class Endings {
     for (let start = 0; start < sids.length; start += BATCH) {
       const notes = sids
         .slice(start, start + BATCH)
-        .map((sid) => this.#port.runOn(LEAVE_NOTE, [this.#nameOf(sid)], args));
+        .map((sid) =>
+          this.#port.runOn(LEAVE_NOTE, [this.#nameOf(handleOf(this.#prefix, sid))], args),
+        );
       await Promise.allSettled(notes);
     }
   }
 
   /** It differs from every session key in the first character. */
-  #nameOf(sid: string): string {
+  #nameOf(handle: string): string {
     const start = this.#prefix.startsWith("e") ? ":ended:" : "ended:";
-    return start + this.#prefix + handleOf(this.#prefix, sid);
+    return start + this.#prefix + handle;
   }
 }

@@ -11,6 +11,12 @@ export interface SessionEntry {
   readonly session: SessionData;
   /** When Redis will drop it; `null`: never. */
   readonly expires: Date | null;
+  /** When it was created; `null` where no store with a deadline has noted that. */
+  readonly created: Date | null;
+  /** How many bytes Redis holds for it, without its key. */
+  readonly bytes: number;
+  /** The id of the key that it is sealed under; `null`: it is plain. */
+  readonly keyId: string | null;
 }
 
 /** A session as `sessionsOf()` lists it. */

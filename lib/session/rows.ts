@@ -3,6 +3,7 @@ import type { SessionData } from "express-session";
 import type { SessionEntry, Stored } from "./entry.js";
 import { handleOf } from "./handle.js";
 import { type LoadedSessions, loadedOf } from "./loaded.js";
+import { keyIdOf } from "./seal.js";
 
 /** What rows need of the store around them. */
 export interface RowsContext {
@@ -36,6 +37,9 @@ export class Rows {
         return handleOf(prefix, sid);
       },
       session: session as unknown as SessionData,
+      created: record.created === undefined ? null : new Date(record.created),
+      bytes: Buffer.byteLength(value),
+      keyId: keyIdOf(value) ?? null,
       expires: left === Number.POSITIVE_INFINITY ? null : new Date(now + left),
     };
   }
