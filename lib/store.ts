@@ -441,7 +441,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
    */
   close(): void {
     this.#isClosed = true;
-    this.#cache?.close();
+    (this.#cache ?? this.#port).close?.();
     for (const events of this.#watches) events.close();
   }
 

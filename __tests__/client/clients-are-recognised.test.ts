@@ -40,6 +40,12 @@ describe("what is no client is refused at construction", () => {
     ["a class", redis6.createClient, /is a function or class/],
     ["a promise of a client", Promise.resolve({}), /is a promise; await it/],
     ["another store", { client: {}, get() {}, set() {} }, /none that the store knows/],
+    [
+      // ioredis-mock has these, and no way to send a command.
+      "a mock of a client",
+      { get() {}, set() {}, multi() {}, customCommand() {}, duplicate() {} },
+      /as a mock does \(ioredis-mock, redis-mock\).*redis-memory-server/,
+    ],
     ["a client of redis 3", { send_command() {}, connected: true, options: {} }, /none that/],
     [
       "a client of redis 4.0",

@@ -198,6 +198,16 @@ export const singles: readonly Way<Address>[] = [
       ),
   },
   {
+    name: "ioredis 6 with stringNumbers",
+    open: async (address) =>
+      opened(quiet(new Redis6({ ...ioRedisOptions(address), stringNumbers: true }))),
+  },
+  {
+    name: "iovalkey with stringNumbers",
+    open: async (address) =>
+      opened(quiet(new Valkey({ ...ioRedisOptions(address), stringNumbers: true }))),
+  },
+  {
     name: "iovalkey with keyPrefix and autopipelining",
     keyPrefix,
     open: async (address) =>
@@ -296,7 +306,7 @@ export const clusters: readonly Way<readonly Address[]>[] = [
       opened(quiet(new Cluster5(seeds(addresses), ioRedisCluster(addresses)))),
   },
   {
-    name: "ioredis 5 with scaleReads, keyPrefix and autopipelining",
+    name: "ioredis 5 with scaleReads, keyPrefix, autopipelining and stringNumbers",
     keyPrefix,
     open: async (addresses) =>
       opened(
@@ -305,6 +315,7 @@ export const clusters: readonly Way<readonly Address[]>[] = [
             scaleReads: "slave",
             keyPrefix,
             enableAutoPipelining: true,
+            redisOptions: { stringNumbers: true },
           }),
         ),
       ),

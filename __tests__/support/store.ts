@@ -6,6 +6,7 @@ import { createClient as createClient4 } from "redis4";
 import { createClient as createClient5 } from "redis5";
 import type { NodeRedisClient } from "../../lib/client/families/node-redis.js";
 import { type RedisClient, RedisStore, type RedisStoreOptions } from "../../lib/index.js";
+import { expectNoSecrets, keepSecret, noteError } from "./errors.js";
 
 /** The server that all tests share. */
 export const url = process.env.REDIS_SESSION_STORE_TEST_URL ?? "";
@@ -60,6 +61,11 @@ afterAll(() => {
   for (const close of closings.splice(0)) close();
 });
 
+// Whatever a suite is about: no error that it has seen holds a sid, a password or content.
+afterAll(() => {
+  expectNoSecrets();
+});
+
 /** A key prefix that nothing else uses. */
 export function freshPrefix(): string {
   return `test:${randomBytes(9).toString("base64url")}:`;
@@ -75,6 +81,7 @@ export function makeStore<Client extends RedisClient>(
 
 /** A session as an app makes it by hand; `data` is what the app keeps in it. */
 export function sessionOf(data: object = {}, cookie: object = {}): SessionData {
+  keepSecret(...Object.values(data));
   return { cookie: { originalMaxAge: null, ...cookie }, ...data } as unknown as SessionData;
 }
 
@@ -133,7 +140,9 @@ export function makeApp(
   const app = Object.assign(express(), { errors });
   app.use(session({ secret: "test", resave: false, saveUninitialized: false, ...options, store }));
   for (const [path, handler] of Object.entries(handlers)) app.get(path, handler);
-  const onError: express.ErrorRequestHandler = (error, _req, res, next) => {
+  const onError: express.ErrorRequestHandler = (error, req, res, next) => {
+    keepSecret(req.sessionID);
+    noteError(error);
     errors.push(error);
     if (res.headersSent) next();
     else res.status(500).send(String((error as { code?: unknown }).code));
@@ -163,5 +172,6 @@ export async function refusal(
     (result) => new Error(`was not refused but answered ${JSON.stringify(result)}`),
     (error: unknown) => error,
   );
+  noteError(outcome);
   return outcome as Error & { code: string };
 }

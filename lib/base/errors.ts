@@ -1,4 +1,6 @@
 // The one error class, its codes, and what an error of a client or a reply of Redis becomes.
+import { types } from "node:util";
+
 /** The codes of {@link StoreError}: stable, so that an app may branch on them. */
 export type StoreErrorCode =
   /** An option of the constructor is missing, unknown, of a wrong type or out of range. */
@@ -133,8 +135,9 @@ export function neverSent(error: unknown): boolean {
 export function withoutConnection(message: string, complaint: Error | undefined): StoreError {
   if (complaint === undefined) return new StoreError("ERR_UNAVAILABLE", message);
   const [code, advice] = REPLIES[replyWord(complaint) ?? ""] ?? ["ERR_UNAVAILABLE"];
-  const said = complaint.message || (complaint as { code?: string }).code || complaint.name;
-  return new StoreError(code, `${message}: ${said}${advice ? ` (${advice})` : ""}`, complaint);
+  const cause = withoutArguments(complaint) as Error & { code?: string };
+  const said = cause.message || cause.code || cause.name;
+  return new StoreError(code, `${message}: ${said}${advice ? ` (${advice})` : ""}`, cause);
 }
 
 /**
@@ -147,11 +150,11 @@ export function withoutConnection(message: string, complaint: Error | undefined)
  */
 export function fromClient(thrown: unknown, command: string, where: string): StoreError {
   const error = withoutArguments(thrown);
-  const text = error instanceof Error ? error.message : String(error);
+  const text = error?.message;
   const word = replyWord(error);
   if (word === undefined) {
     return new StoreError(
-      isTimeout(error) ? "ERR_TIMEOUT" : "ERR_UNAVAILABLE",
+      isTimeout(thrown) ? "ERR_TIMEOUT" : "ERR_UNAVAILABLE",
       `no answer to ${command} from ${where}: ${text || "connection lost"}`,
       error,
     );
@@ -167,18 +170,57 @@ export function fromClient(thrown: unknown, command: string, where: string): Sto
 /** How Redis quotes a command that it does not know, or that is disabled. */
 const QUOTED = /, with args beginning with: .*$/s;
 
+/** What of an error says where it happened; everything else may hold arguments, a password included. */
+const PLACE = ["code", "errno", "syscall", "address", "port"] as const;
+
+/** So deep is an error of a client copied. */
+const DEEPEST = 4;
+
 /**
- * An error of a client without the arguments of the command, which some replies quote and some
- * clients add: a session id is a credential, and errors are logged.
+ * A copy of an error of a client, and of its causes, without the arguments of commands: some replies
+ * quote them, and clients add them, those of AUTH included. A session id is a credential too, and
+ * errors are logged.
  */
-function withoutArguments(error: unknown): unknown {
-  if (!(error instanceof Error)) return error;
+function withoutArguments(error: unknown, depth = 0): Error | undefined {
+  if (!isError(error)) return undefined;
   const message = error.message.replace(QUOTED, "");
-  if (message === error.message && !("command" in error) && !("args" in error)) return error;
-  const { name, stack } = error;
-  const { code } = error as { code?: unknown };
-  const copy = Object.assign(new Error(message), { name }, code === undefined ? {} : { code });
-  // The stack repeats the message.
-  if (stack !== undefined) copy.stack = stack.replace(error.message, () => message);
+  const copy = new Error(message);
+  copyStack(error, copy);
+  const known = error as unknown as Record<string, unknown>;
+  for (const field of PLACE) {
+    const value = known[field];
+    if (typeof value === "string" || typeof value === "number")
+      Object.assign(copy, { [field]: value });
+  }
+  if (depth < DEEPEST && error.cause !== undefined) {
+    copy.cause = withoutArguments(error.cause, depth + 1);
+  }
   return copy;
+}
+
+/** Everything between the first and the last quotation mark. */
+const QUOTES = /".*"|'[^']*'|`[^`]*`/gs;
+
+/**
+ * A copy of an error of a serializer, which is what the app may log: `JSON.parse` quotes what it
+ * could not read. Nothing in quotation marks stays.
+ */
+export function withoutContent(error: unknown): Error | undefined {
+  if (!isError(error)) return undefined;
+  const copy = new Error(error.message.replace(QUOTES, "…"));
+  copyStack(error, copy);
+  const { code } = error as { code?: unknown };
+  return typeof code === "string" ? Object.assign(copy, { code }) : copy;
+}
+
+/** Gives a copy the name of an error and its places in the code; a stack begins with the message. */
+function copyStack({ name, stack = "" }: Error, copy: Error): void {
+  copy.name = name;
+  const places = stack.search(/^ {4}at /m);
+  copy.stack = `${name}: ${copy.message}${places === -1 ? "" : `\n${stack.slice(places)}`}`;
+}
+
+/** Also of another realm, as those of Node itself are to a test runner. */
+function isError(value: unknown): value is Error {
+  return value instanceof Error || types.isNativeError(value);
 }

@@ -32,6 +32,7 @@ export {
   StoreError,
   type StoreErrorCode,
   withoutConnection,
+  withoutContent,
 } from "./errors.js";
 export { assertOptions, unknownNames } from "./names.js";
 export { within } from "./within.js";

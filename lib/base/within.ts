@@ -16,7 +16,7 @@ export function within<Result>(
 ): Promise<Result> {
   return new Promise((resolve, reject) => {
     const giveUp = () => reject(new StoreError(code, `${what} took longer than ${ms} ms`));
-    const timer = setTimeout(giveUp, ms).unref();
+    const timer = setTimeout(giveUp, ms);
     promise.then(
       (result) => {
         clearTimeout(timer);

@@ -21,6 +21,8 @@ import { type Page, scanAll } from "./scan.js";
 import { MEASURE, READ_ON_PRIMARY, type Script } from "./script.js";
 import { Switches } from "./switches.js";
 import { type Command, type Primary, type Transport, Wait } from "./transport.js";
+import { watchConnection } from "./watchman.js";
+import { writing } from "./writes.js";
 
 /** Before a command is sent again that was redirected too often, in ms. */
 const PAUSE = 20;
@@ -34,6 +36,7 @@ export class Commands implements Port {
   readonly #health: Health;
   readonly #switches: Switches;
   readonly #comparing: Comparing;
+  readonly #stopWatching: () => void;
   /** What a key needs in front of it to be sent. */
   readonly #prefix: string;
 
@@ -70,8 +73,13 @@ export class Commands implements Port {
     this.#deadline = new Deadline(deadline);
     const probe = new Probe(transport, new Deadline({ ...deadline, holdsProcess: false }));
     transport.complaints?.watch();
+    this.#stopWatching = watchConnection(this.#health, transport, timeout);
     this.#switches = new Switches(transport.onSwitch);
     this.#prefix = transport.addsPrefix ? "" : transport.keyPrefix;
+  }
+
+  close(): void {
+    this.#stopWatching();
   }
 
   get isOrdered(): boolean {
@@ -82,27 +90,31 @@ export class Commands implements Port {
     return this.#read("GET", [this.#prefix + key], this.#binary);
   }
 
-  async set(
-    key: string,
-    value: Value,
-    px: TimeToLive,
-    when?: "existing" | "new",
-  ): Promise<boolean> {
+  async set(key: string, value: Value, px: TimeToLive, when?: "existing" | "new") {
     const command: Command = ["SET", this.#prefix + key, value];
     if (px === "keep") command.push("KEEPTTL");
     else if (px !== null) command.push("PX", String(px));
     if (when !== undefined) command.push(when === "new" ? "NX" : "XX");
-    return (await this.#send(command)) !== null;
+    return (await this.#writing([key], this.#send(command))) !== null;
   }
 
   async expire(key: string, px: number, when?: "longer"): Promise<boolean> {
     const command = ["PEXPIRE", this.#prefix + key, String(px)];
     if (when === "longer") command.push("GT");
     // valkey-glide makes a boolean of the reply.
-    return Number(await this.#send(command)) === 1;
+    return Number(await this.#writing([key], this.#send(command))) === 1;
   }
 
-  async replace(
+  replace(
+    key: string,
+    expected: Value,
+    value: Value,
+    px: TimeToLive,
+  ): Promise<true | null | Value> {
+    return this.#writing([key], this.#replace(key, expected, value, px));
+  }
+
+  async #replace(
     key: string,
     expected: Value,
     value: Value,
@@ -144,11 +156,11 @@ export class Commands implements Port {
   }
 
   remove(key: string): Promise<number> {
-    return this.#send(["DEL", this.#prefix + key]);
+    return this.#writing([key], this.#send(["DEL", this.#prefix + key]));
   }
 
   run(script: Script, key: string, args: Value[]): Promise<number | Value> {
-    return this.#run(script, [this.#prefix + key], args, this.#binary);
+    return this.#writing([key], this.#run(script, [this.#prefix + key], args, this.#binary));
   }
 
   runOn(script: Script, keys: string[], args: string[]): Promise<unknown> {
@@ -246,7 +258,10 @@ export class Commands implements Port {
   }
 
   async removeMany(keys: string[]): Promise<number> {
-    if (keys.length === 0) return 0;
+    return keys.length === 0 ? 0 : this.#writing(keys, this.#removeMany(keys));
+  }
+
+  async #removeMany(keys: string[]): Promise<number> {
     if (this.#transport.primaries === undefined) {
       return this.#send(["UNLINK", ...this.#prefixed(keys)]);
     }
@@ -254,6 +269,12 @@ export class Commands implements Port {
       this.#send<number>(["UNLINK", this.#prefix + key]),
     );
     return removed.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** Has the caches of this process forget the keys, while they are written and before. */
+  #writing<Answer>(keys: string[], answer: Promise<Answer>): Promise<Answer> {
+    const { keyPrefix } = this.#transport;
+    return writing(keyPrefix === "" ? keys : keys.map((key) => keyPrefix + key), answer);
   }
 
   #prefixed(keys: string[]): string[] {

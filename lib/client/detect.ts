@@ -152,7 +152,11 @@ interface Features {
   readonly options?: { readonly legacyMode?: unknown; readonly role?: unknown } | undefined;
   // valkey-glide
   readonly customCommand?: unknown;
+  readonly getStatistics?: unknown;
   readonly isClosed?: unknown;
+  // mocks
+  readonly get?: unknown;
+  readonly multi?: unknown;
   // an Adapter
   readonly createPort?: unknown;
 }
@@ -170,9 +174,15 @@ function transportOf(client: unknown): Transport {
   if (typeof features.then === "function") {
     throw refused("what was passed is a promise; await it and pass the client");
   }
-  if (typeof features.customCommand === "function") return glide(client, features);
+  if (typeof features.customCommand === "function" && typeof features.getStatistics === "function")
+    return glide(client, features);
   if (typeof features.createBuiltinCommand === "function") return ioRedis(client, features);
   if (typeof features.sendCommand === "function") return nodeRedis(client, features);
+  if (typeof features.get === "function" && typeof features.multi === "function") {
+    throw refused(
+      "what was passed has get() and multi() but no way to send a command, as a mock does (ioredis-mock, redis-mock); a mock has neither the scripts nor the expiry of a server: test against a real one, which redis-memory-server starts from npm",
+    );
+  }
   throw refused("what was passed is none that the store knows");
 }
 

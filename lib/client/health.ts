@@ -28,8 +28,8 @@ export interface HealthOptions {
  * Whether a server answers, judged by what comes back: a server that is frozen, or whose connection
  * is half-open, never looks down to a client.
  *
- * It is down when something was asked and nothing at all has been answered for `timeout`; then it is
- * probed until it answers anything, an error included. A shorter gap is waited out. A cluster is down
+ * It is down when something was asked and nothing at all has been answered for `timeout`, or when the
+ * client has had no connection for that long; then it is probed until it answers anything, an error included. A shorter gap is waited out. A cluster is down
  * when none of its primaries answers.
  */
 export class Health {
@@ -39,6 +39,7 @@ export class Health {
   #lastAnswer = Number.NEGATIVE_INFINITY;
   #isDown = false;
   #isConfirming = false;
+  #isAsking = false;
 
   constructor(options: HealthOptions) {
     this.#options = options;
@@ -70,6 +71,23 @@ export class Health {
     if (performance.now() - this.#silentSince < this.#options.timeout) return;
     if (this.#options.confirm) this.#confirm();
     else this.#goDown();
+  }
+
+  /** The client has had no connection for `timeout`. */
+  withoutConnection(): void {
+    this.unanswered(performance.now() - this.#options.timeout);
+  }
+
+  /** Nothing tells of the connection: asks for an answer, if none has come for `timeout`. */
+  doubt(): void {
+    if (this.#isDown || this.#isAsking) return;
+    if (performance.now() - this.#lastAnswer < this.#options.timeout) return;
+    this.#isAsking = true;
+    const asked = () => {
+      this.#isAsking = false;
+    };
+    // Whoever waits for the answer reports it.
+    this.#options.probe().then(asked, asked);
   }
 
   /** Why nothing is sent to a server that is down. */

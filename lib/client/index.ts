@@ -15,3 +15,4 @@ export type { Adapter, KeyPage, KeyType, Port, PortOptions, Size, TimeToLive } f
 export type { Publisher, Subscriber } from "./publisher.js";
 export { type Script, script } from "./script.js";
 export type { Command } from "./transport.js";
+export { listenToWrites } from "./writes.js";

@@ -126,4 +126,6 @@ export interface Port {
   measure(keys: string[]): Promise<(Size | null)[]>;
   /** Deletes many keys; how many were there. */
   removeMany(keys: string[]): Promise<number>;
+  /** Ends what the adapter itself has started; the store calls it once, and may go on with the rest. */
+  close?(): void;
 }

@@ -30,6 +30,8 @@ export interface Transport {
   connection?(): number;
   /** Whether a command goes out at once. One that has to wait for a connection can be dropped. */
   isReady(): boolean;
+  /** Whether the client has a connection; `undefined` where it does not tell. */
+  isConnected(): boolean | undefined;
   /** Why nothing goes out and what to do about it, or `undefined` where the client sees no reason. */
   trouble(): string | undefined;
   /** Why the client gets no connection, where it tells that. */

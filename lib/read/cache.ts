@@ -5,6 +5,7 @@ import { StoreError } from "../base/index.js";
 import {
   type KeyPage,
   type KeyType,
+  listenToWrites,
   type Port,
   type Script,
   type Size,
@@ -14,7 +15,7 @@ import {
   trackerOf,
 } from "../client/index.js";
 import type { Settings } from "../options.js";
-import type { Value } from "../session/index.js";
+import { copyOf, type Value } from "../session/index.js";
 
 interface Entry extends Cached {
   /** When the key expires, on the monotonic clock. */
@@ -35,19 +36,23 @@ export interface Cached {
  * - Only a tracked read fills the cache: of a key that nobody reads, the server announces nothing.
  * - A read that was under way when its key was invalidated or written fills nothing: the
  *   announcement may overtake the reply.
- * - A write of this process removes the entry. While it is under way, reads go the way that it goes
- *   and fill nothing, so that the process always reads its own writes.
+ * - A write of this process, by whichever store, removes the entry. While it is under way, reads go
+ *   to Redis and fill nothing, so that the process always reads its own writes.
  * - An entry is served only until the expiry that was learnt with it; the server announces an
  *   expiry late.
  */
 export class CachingPort implements Port {
   readonly #port: Port;
   readonly #tracker: Tracker;
+  readonly #keyPrefix: string;
+  /** Stops listening to the writes of this process. */
+  readonly #deafen: () => void;
   readonly #entries: LRUCache<string, Entry>;
   /** The latest read under way of each key; taken away when the key changes meanwhile. */
   readonly #reading = new Map<string, symbol>();
   /** How many writes of each key are under way. */
   readonly #writes = new Map<string, number>();
+  #hasWarned = false;
 
   /** @param max - how many values are kept */
   constructor(port: Port, track: (events: TrackingEvents) => Tracker, max: number) {
@@ -56,6 +61,14 @@ export class CachingPort implements Port {
     this.#tracker = track({
       onInvalidated: (key) => (key === null ? this.#dropAll() : this.#drop(key)),
       onLost: () => this.#dropAll(),
+      onRefused: (error) => this.#warn(error),
+    });
+    this.#keyPrefix = this.#tracker.keyPrefix;
+    // A store that nobody has closed must not stay in memory for this.
+    const own = new WeakRef(this);
+    this.#deafen = listenToWrites({
+      begin: (keys) => own.deref()?.onWriting(keys),
+      end: (keys) => own.deref()?.onWritten(keys),
     });
   }
 
@@ -81,7 +94,26 @@ export class CachingPort implements Port {
 
   /** Ends the tracking connection. */
   close(): void {
+    this.#port.close?.();
     this.#tracker.close();
+    this.#deafen();
+  }
+
+  /** Some store of this process has begun to write keys, as Redis has them. */
+  onWriting(keys: readonly string[]): void {
+    for (const key of this.#own(keys)) {
+      this.#drop(key);
+      this.#writes.set(key, (this.#writes.get(key) ?? 0) + 1);
+    }
+  }
+
+  /** And that is over. */
+  onWritten(keys: readonly string[]): void {
+    for (const key of this.#own(keys)) {
+      const others = (this.#writes.get(key) ?? 1) - 1;
+      if (others > 0) this.#writes.set(key, others);
+      else this.#writes.delete(key);
+    }
   }
 
   get isOrdered(): boolean {
@@ -96,12 +128,11 @@ export class CachingPort implements Port {
       const { value, until } = await this.#tracker.read(key);
       // A miss logs a user out: it has to be one on the app's own connection.
       if (value === null) return await this.#port.get(key);
-      if (this.#reading.get(key) === read)
-        this.#entries.set(key, { value, until, plain: undefined });
-      return value;
+      return this.#reading.get(key) === read ? this.#keep(key, value, until) : value;
     } catch (error) {
-      // The connection that is lost is not the one that the app depends on.
-      if ((error as { code?: unknown }).code === "ERR_UNAVAILABLE") return this.#port.get(key);
+      // The connection that is lost, or may not track, is not the one that the app depends on.
+      const { code } = error as { code?: unknown };
+      if (code === "ERR_UNAVAILABLE" || code === "ERR_NO_PERMISSION") return this.#port.get(key);
       throw error;
     } finally {
       if (this.#reading.get(key) === read) this.#reading.delete(key);
@@ -109,11 +140,11 @@ export class CachingPort implements Port {
   }
 
   set(key: string, value: Value, px: TimeToLive, when?: "existing" | "new"): Promise<boolean> {
-    return this.#writing([key], this.#port.set(key, value, px, when));
+    return this.#port.set(key, value, px, when);
   }
 
   expire(key: string, px: number, when?: "longer"): Promise<boolean> {
-    return this.#writing([key], this.#port.expire(key, px, when));
+    return this.#port.expire(key, px, when);
   }
 
   replace(
@@ -122,15 +153,15 @@ export class CachingPort implements Port {
     value: Value,
     px: TimeToLive,
   ): Promise<true | null | Value> {
-    return this.#writing([key], this.#port.replace(key, expected, value, px));
+    return this.#port.replace(key, expected, value, px);
   }
 
   remove(key: string): Promise<number> {
-    return this.#writing([key], this.#port.remove(key));
+    return this.#port.remove(key);
   }
 
   run(script: Script, key: string, args: Value[]): Promise<number | Value> {
-    return this.#writing([key], this.#port.run(script, key, args));
+    return this.#port.run(script, key, args);
   }
 
   runOn(script: Script, keys: string[], args: string[]): Promise<unknown> {
@@ -162,22 +193,30 @@ export class CachingPort implements Port {
   }
 
   removeMany(keys: string[]): Promise<number> {
-    return this.#writing(keys, this.#port.removeMany(keys));
+    return this.#port.removeMany(keys);
   }
 
-  async #writing<Result>(keys: string[], written: Promise<Result>): Promise<Result> {
+  #warn({ message }: StoreError): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    process.emitWarning(
+      `the option "cache" has no effect, and sessions are read from Redis: ${message}`,
+      { type: "RedisSessionStoreWarning", code: "NO_CACHE" },
+    );
+  }
+
+  /** The value that is kept. */
+  #keep(key: string, received: Value, until: number): Value {
+    // What a client gives is a piece of all that it received at a time, and keeps that in memory.
+    const value = typeof received === "string" ? received : copyOf(received);
+    this.#entries.set(key, { value, until, plain: undefined });
+    return value;
+  }
+
+  /** The keys that may be in this cache, as the store has them. */
+  *#own(keys: readonly string[]): Generator<string> {
     for (const key of keys) {
-      this.#drop(key);
-      this.#writes.set(key, (this.#writes.get(key) ?? 0) + 1);
-    }
-    try {
-      return await written;
-    } finally {
-      for (const key of keys) {
-        const others = (this.#writes.get(key) ?? 1) - 1;
-        if (others > 0) this.#writes.set(key, others);
-        else this.#writes.delete(key);
-      }
+      if (key.startsWith(this.#keyPrefix)) yield key.slice(this.#keyPrefix.length);
     }
   }
 

@@ -35,6 +35,7 @@ export { Renewals } from "./renewals.js";
 export { Rows } from "./rows.js";
 export {
   type BinarySerializer,
+  copyOf,
   isThenable,
   type Serializer,
   type TextSerializer,

@@ -1,6 +1,6 @@
 // Calls the serializer of the app and refuses what is no session.
 
-import { StoreError, within } from "../base/index.js";
+import { StoreError, within, withoutContent } from "../base/index.js";
 import { shortSid } from "./keys.js";
 import type { Tree } from "./trees.js";
 import type { Value } from "./value.js";
@@ -29,14 +29,17 @@ export interface BinarySerializer {
 export type Serializer = TextSerializer | BinarySerializer;
 
 /**
- * Reads a session, and refuses what is none; at once where the serializer answers at once.
+ * Reads a session, and refuses what is none; at once where the serializer answers at once. A binary
+ * one gets a copy: what it makes may be views of what it read, which the app then changes.
  *
  * @throws ERR_CORRUPT_SESSION
  */
 export function decode(serializer: Serializer, value: Value, sid: string): Tree | Promise<Tree> {
   let parsed: unknown;
   try {
-    parsed = serializer.parse(value as string & Buffer);
+    parsed = serializer.parse(
+      (serializer.binary ? copyOf(value as Buffer) : value) as string & Buffer,
+    );
   } catch (error) {
     throw corrupt(sid, "the serializer cannot parse it", error);
   }
@@ -88,14 +91,18 @@ export async function encode(
       value = await within(value, timeout, "serializer.stringify", "ERR_INVALID_SESSION");
   } catch (error) {
     if (error instanceof StoreError) throw error;
+    // What JSON says of a session it cannot write names keys and classes, and no value.
+    const cause = serializer === JSON ? (error as Error) : withoutContent(error);
+    const why = cause === undefined ? "" : `: ${cause.message.replace(/\s+/g, " ")}`;
     throw new StoreError(
       "ERR_INVALID_SESSION",
-      "the session cannot be serialized; nothing was stored",
-      error,
+      `the session cannot be serialized${why}; nothing was stored`,
+      cause,
     );
   }
   if (serializer.binary && value instanceof Uint8Array) {
-    return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+    // A serializer may use its memory again for the next session.
+    return copyOf(value);
   }
   if (serializer === JSON && typeof value === "string" && !value.startsWith("{")) {
     const message = "the session's toJSON must return an object; nothing was stored";
@@ -109,7 +116,14 @@ export async function encode(
   );
 }
 
+/** Bytes in memory of their own; a small Buffer shares it with others. */
+export function copyOf(bytes: Uint8Array): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.byteLength);
+  copy.set(bytes);
+  return copy;
+}
+
 function corrupt(sid: string, why: string, cause?: unknown): StoreError {
   const message = `what Redis holds for ${shortSid(sid)} is not a session: ${why}; destroy it or fix the serializer`;
-  return new StoreError("ERR_CORRUPT_SESSION", message, cause);
+  return new StoreError("ERR_CORRUPT_SESSION", message, withoutContent(cause));
 }

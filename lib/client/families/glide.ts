@@ -56,6 +56,8 @@ export class GlideTransport implements Transport {
     return true;
   }
 
+  isConnected(): undefined {}
+
   host(): string {
     if (this.primaries !== undefined) return "a primary of the cluster";
     const { config } = this.#client as {

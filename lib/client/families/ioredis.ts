@@ -40,6 +40,9 @@ interface Options {
   readonly keyPrefix?: string | Buffer;
   readonly scaleReads?: unknown;
   readonly enableOfflineQueue?: unknown;
+  readonly stringNumbers?: unknown;
+  /** Of the nodes of a cluster. */
+  readonly redisOptions?: { readonly stringNumbers?: unknown };
   readonly host?: string;
   readonly port?: number;
   readonly path?: string;
@@ -65,6 +68,16 @@ interface Senders {
   readonly buffer: Sender;
 }
 
+/**
+ * A reply of a client that is set to give numbers as strings. Where all else comes as Buffers, they
+ * are the only strings.
+ */
+function numbered(reply: unknown, binary: boolean): unknown {
+  if (Array.isArray(reply)) return reply.map((part) => numbered(part, binary));
+  if (typeof reply === "string") return Number(reply);
+  return binary || !Buffer.isBuffer(reply) ? reply : reply.toString();
+}
+
 /** A PING as they write it. */
 const PING = "*1\r\n$4\r\nPING\r\n";
 
@@ -81,6 +94,8 @@ export class IoRedisTransport implements Transport {
   readonly complaints: Complaints;
   readonly #client: IoRedisLike;
   readonly #failsFast: boolean;
+  /** Whether numbers come as strings. */
+  readonly #writesNumbers: boolean;
   readonly #senders = new Map<string, Senders>();
   readonly #gate = new Gate(() => this.isReady());
   /** Their own form of each command. */
@@ -89,7 +104,8 @@ export class IoRedisTransport implements Transport {
   #latest: Sent | undefined;
 
   constructor(client: IoRedisClient | IoRedisCluster) {
-    const { keyPrefix, scaleReads, enableOfflineQueue } = client.options as Options;
+    const { keyPrefix, scaleReads, enableOfflineQueue, stringNumbers, redisOptions } =
+      client.options as Options;
     this.#client = client;
     this.#receiver = {
       options: client.options,
@@ -100,6 +116,7 @@ export class IoRedisTransport implements Transport {
     };
     this.complaints = new Complaints(client, () => this.isReady());
     this.#failsFast = enableOfflineQueue === false;
+    this.#writesNumbers = Boolean(stringNumbers ?? redisOptions?.stringNumbers);
     this.keyPrefix = String(keyPrefix ?? "");
     this.readsReplicas = "nodes" in client && scaleReads !== "master";
     this.isOrdered = !("nodes" in client);
@@ -116,6 +133,11 @@ export class IoRedisTransport implements Transport {
 
   isReady(): boolean {
     return this.#client.status === "ready";
+  }
+
+  isConnected(): boolean {
+    // With lazyConnect it has none before the first command.
+    return this.isReady() || this.#client.status === "wait";
   }
 
   host(): string {
@@ -179,7 +201,10 @@ export class IoRedisTransport implements Transport {
       senders = this.#client.createBuiltinCommand(key.toLowerCase()) as Senders;
       this.#senders.set(key, senders);
     }
-    return (binary ? senders.buffer : senders.string).apply(client as Receiver, args);
+    if (!this.#writesNumbers) {
+      return (binary ? senders.buffer : senders.string).apply(client as Receiver, args);
+    }
+    return senders.buffer.apply(client as Receiver, args).then((reply) => numbered(reply, binary));
   }
 
   #primary(node: IoRedisLike): Primary {

@@ -54,6 +54,10 @@ export class NodeRedisClusterTransport extends NodeRedisTransport {
     return this.canQueue() && this.#cluster.masters.every(isConnected);
   }
 
+  isConnected(): boolean {
+    return this.isReady();
+  }
+
   host(): string {
     return "a primary of the cluster";
   }

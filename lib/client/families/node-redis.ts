@@ -114,6 +114,7 @@ export abstract class NodeRedisTransport implements Transport {
   }
 
   abstract isReady(): boolean;
+  abstract isConnected(): boolean | undefined;
   abstract host(): string;
 
   /** Whether the client takes commands, at once or when it gets its connection back. */
@@ -143,6 +144,10 @@ export class NodeRedisClientTransport extends NodeRedisTransport {
 
   isReady(): boolean {
     return this.#client.isReady;
+  }
+
+  isConnected(): boolean {
+    return this.isReady();
   }
 
   host(): string {
@@ -179,6 +184,8 @@ export class NodeRedisPoolTransport extends NodeRedisTransport {
     return false;
   }
 
+  isConnected(): undefined {}
+
   host(): string {
     return "the server of the pool";
   }
@@ -204,6 +211,8 @@ export class NodeRedisSentinelTransport extends NodeRedisTransport {
   isReady(): boolean {
     return false;
   }
+
+  isConnected(): undefined {}
 
   host(): string {
     return "the primary of the sentinels";

@@ -1,6 +1,6 @@
 // Reads through a connection on which the server announces later changes.
 import { performance } from "node:perf_hooks";
-import { StoreError } from "../../base/index.js";
+import { fromClient, StoreError } from "../../base/index.js";
 import type { Value } from "../../session/index.js";
 import { Deadline } from "../deadline.js";
 import { AS_BYTES, AS_TEXT, type NodeRedisClient } from "./node-redis.js";
@@ -18,6 +18,8 @@ export interface TrackingEvents {
   onInvalidated(key: string | null): void;
   /** Nothing that was read is tracked any longer. */
   onLost(): void;
+  /** The Redis user may not do what tracking needs; it is tried again much later. */
+  onRefused(error: StoreError): void;
 }
 
 /**
@@ -25,6 +27,8 @@ export interface TrackingEvents {
  * change of what was read (server-assisted client-side caching of Redis).
  */
 export interface Tracker {
+  /** What the client puts in front of every key. */
+  readonly keyPrefix: string;
   /** Whether all announcements have arrived, up to `PING_INTERVAL` + `timeout` ago. */
   isCoherent(): boolean;
   /** Reads a key, and has the server announce its next change. */
@@ -44,6 +48,9 @@ interface TrackableClient extends NodeRedisClient {
 
 /** How often a tracking connection is asked whether it still is one, in ms. */
 const PING_INTERVAL = 1000;
+
+/** Before a user that may not track tries again, in ms: rights may be granted meanwhile. */
+const REFUSED_INTERVAL = 60_000;
 
 /** What the app's client emits when it is connected again, and when it is closed. */
 const SOURCE_EVENTS = ["ready", "end"];
@@ -78,9 +85,10 @@ interface Connection {
 /** Tracking over a connection of its own, a duplicate of the app's node-redis client. */
 export class NodeRedisTracker implements Tracker {
   readonly #source: TrackableClient;
-  readonly #prefix: string;
+  readonly keyPrefix: string;
   readonly #options: object;
   readonly #timeout: number;
+  readonly #host: string;
   readonly #deadline: Deadline;
   readonly #connecting: Deadline;
   readonly #events: TrackingEvents;
@@ -104,9 +112,10 @@ export class NodeRedisTracker implements Tracker {
     events: TrackingEvents,
   ) {
     this.#source = client as TrackableClient;
-    this.#prefix = prefix;
+    this.keyPrefix = prefix;
     this.#options = binary ? AS_BYTES : AS_TEXT;
     this.#timeout = timeout;
+    this.#host = host;
     const mostly = { host: () => host, holdsProcess: false };
     this.#deadline = new Deadline({ ...mostly, timeout });
     this.#connecting = new Deadline({
@@ -129,12 +138,15 @@ export class NodeRedisTracker implements Tracker {
   async read(key: string): Promise<TrackedValue> {
     const connection = this.#connection;
     if (connection === undefined) throw new StoreError("ERR_UNAVAILABLE", "no tracking connection");
-    const whole = this.#prefix + key;
+    const whole = this.keyPrefix + key;
     const sent = performance.now();
     const [value, left] = await Promise.all([
       this.#send<Value | null>(connection, ["GET", whole]),
       this.#send<number>(connection, ["PTTL", whole]),
-    ]);
+    ]).catch((error: StoreError) => {
+      this.#mayBeRefused(connection, error);
+      throw error;
+    });
     return { value, until: left === -1 ? Number.POSITIVE_INFINITY : sent + left };
   }
 
@@ -158,16 +170,20 @@ export class NodeRedisTracker implements Tracker {
     const connection: Connection = { client, lost, confirmed: Number.NEGATIVE_INFINITY };
     this.#connection = connection;
     client.on("invalidate", (key) => this.#invalidated(key));
-    client.on("error", lost);
+    // A user who may not track learns it here: the connection is not made then.
+    client.on("error", (error) =>
+      this.#failed(connection, fromClient(error, "CLIENT TRACKING", this.#host)),
+    );
     client.on("end", lost);
     // The app's client keeps the process running, not this one.
     client.unref();
     // That client may have come to another server, after a failover; or it was closed.
     for (const event of SOURCE_EVENTS) this.#source.on(event, lost);
     // A server that takes the connection and says nothing keeps the client waiting for ever.
-    this.#connecting
-      .bound(client.connect(), "the tracking connection")
-      .then(() => this.#start(connection), lost);
+    this.#connecting.bound(client.connect(), "the tracking connection").then(
+      () => this.#start(connection),
+      (error) => this.#failed(connection, error),
+    );
   }
 
   /** Begins to vouch for a connection, once it is certain that the server tracks it. */
@@ -177,8 +193,8 @@ export class NodeRedisTracker implements Tracker {
       // -1 where tracking is off; an old client ignores the option that turns it on.
       const redirect = await this.#send<number>(connection, ["CLIENT", "GETREDIR"]);
       if (redirect !== 0 || connection !== this.#connection) return this.#lose(connection);
-    } catch {
-      return this.#lose(connection);
+    } catch (error) {
+      return this.#failed(connection, error as StoreError);
     }
     connection.confirmed = sent;
     connection.timer = setInterval(() => this.#ping(connection), PING_INTERVAL).unref();
@@ -197,9 +213,22 @@ export class NodeRedisTracker implements Tracker {
   #invalidated(key: unknown): void {
     const whole = key === null ? null : String(key as string | Buffer);
     if (whole === null) this.#events.onInvalidated(null);
-    else if (whole.startsWith(this.#prefix)) {
-      this.#events.onInvalidated(whole.slice(this.#prefix.length));
+    else if (whole.startsWith(this.keyPrefix)) {
+      this.#events.onInvalidated(whole.slice(this.keyPrefix.length));
     }
+  }
+
+  #failed(connection: Connection, error: StoreError): void {
+    this.#mayBeRefused(connection, error);
+    this.#lose(connection);
+  }
+
+  /** A user who may not do one thing that tracking needs cannot have it. */
+  #mayBeRefused(connection: Connection, error: StoreError): void {
+    if (error.code !== "ERR_NO_PERMISSION" || connection !== this.#connection) return;
+    this.#lose(connection);
+    this.#openAfter = performance.now() + REFUSED_INTERVAL;
+    this.#events.onRefused(error);
   }
 
   #lose(connection: Connection): void {

@@ -1,0 +1,91 @@
+import supertest from "supertest";
+import { type RedisServer, startRedis } from "../../tools/redis-server.js";
+import { type Opened, singles } from "../conformance/clients.js";
+import { startProxy, type TcpProxy } from "../support/proxy.js";
+import { makeApp, makeStore, newClient, until, versions } from "../support/store.js";
+
+// A store that nobody asks anything knows all the same that its client has no connection.
+
+const timeout = 150;
+
+let server: RedisServer;
+let proxy: TcpProxy;
+beforeAll(async () => {
+  server = await startRedis();
+});
+beforeEach(async () => {
+  proxy = await startProxy(server.port);
+});
+afterEach(() => proxy.stop());
+afterAll(() => server.stop());
+
+const names = [
+  "redis 4",
+  "redis 5",
+  "redis 6",
+  "redis 5 pool",
+  "ioredis 5",
+  "ioredis 6",
+  "iovalkey",
+  "valkey-glide",
+];
+const ways = singles.filter(({ name }) => names.includes(name));
+
+describe.each(ways)("$name", ({ open }) => {
+  let opened: Opened;
+  beforeEach(async () => {
+    opened = await open({ port: proxy.port });
+  });
+  afterEach(() => opened.close());
+
+  test("a client that loses its connection: down, and up when it is back, although nobody asks", async () => {
+    const direct = await open({ port: server.port });
+    const well = makeStore(direct.client, { timeout });
+    const store = makeStore(opened.client, { timeout });
+    const seen: string[] = [];
+    well.on("down", () => seen.push("the other store is down"));
+    store.on("down", () => seen.push("down"));
+    store.on("up", () => seen.push("up"));
+    proxy.drop(true);
+    await until(() => seen.length === 1);
+    proxy.restore();
+    await until(() => seen.length === 2);
+    expect(seen).toEqual(["down", "up"]);
+    await direct.close();
+  });
+
+  test("after close() it says nothing of its own accord", async () => {
+    const closed = makeStore(opened.client, { timeout });
+    const open = makeStore(opened.client, { timeout });
+    const seen: string[] = [];
+    closed.on("down", () => seen.push("closed"));
+    open.on("down", () => seen.push("open"));
+    closed.close();
+    proxy.drop(true);
+    await until(() => seen.length > 0);
+    expect(seen).toEqual(["open"]);
+  });
+});
+
+test.each(versions)("a client of redis %i that nobody has connected: down", async (version) => {
+  const { client, close } = newClient(version);
+  const store = makeStore(client, { timeout });
+  await new Promise<void>((resolve) => store.once("down", resolve));
+  await client.connect();
+  await new Promise<void>((resolve) => store.once("up", resolve));
+  close();
+});
+
+test('with whenDown: "bypass" the first visitor of a dead Redis is served without a session', async () => {
+  const { client, close } = newClient(6, { url: proxy.url });
+  await client.connect();
+  const store = makeStore(client, { timeout, whenDown: "bypass" });
+  const app = makeApp(store, {
+    "/": (req, res) => void res.send(req.session === undefined ? "bypassed" : "session"),
+  });
+  proxy.drop(true);
+  await new Promise<void>((resolve) => store.once("down", resolve));
+  await new Promise(setImmediate);
+  expect((await supertest(app).get("/")).text).toBe("bypassed");
+  close();
+});
