@@ -148,12 +148,13 @@ export interface RedisStoreOptions<Client extends RedisClient = RedisClient> {
   cache?: false | { max: number } | undefined;
 
   /**
-   * Names the user of a session by any text but the empty one, or `undefined` for none. Turns on the
+   * Names the user of a session by any text but the empty one or by a safe integer, which counts as its
+   * decimal text; `undefined` for none. Turns on the
    * index of each user's sessions, and needs scripting and a prefix. A write that started before the
    * session changed its user is discarded.
    * @default none; only for discarding such writes, session.passport?.user
    */
-  userId?: ((session: SessionData) => string | undefined) | undefined;
+  userId?: ((session: SessionData) => string | number | null | undefined) | undefined;
 
   /**
    * How many sessions a user may have at a time, at most a million; needs `userId`.
@@ -381,7 +382,11 @@ function userOf(userId: RedisStoreOptions["userId"]): Settings["userOf"] {
     return ({ passport }) => (passport as { user?: unknown } | null | undefined)?.user;
   }
   if (typeof userId !== "function") throw invalid("userId", "a function", userId);
-  return userId as unknown as Settings["userOf"];
+  return (session) => {
+    const user = userId(session as unknown as SessionData);
+    // A number counts as its decimal text.
+    return typeof user === "number" ? String(user) : user;
+  };
 }
 
 function whenDownOf(value: Settings["whenDown"]): Settings["whenDown"] {

@@ -49,7 +49,7 @@ import {
   type Tree,
   type UserSessionEntry,
 } from "./session/index.js";
-import { assertUser, UserIndex } from "./users/index.js";
+import { UserIndex, userNamed } from "./users/index.js";
 
 /**
  * An express-session store on Redis.
@@ -298,9 +298,9 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
    * The sessions of a user, the one that was last active first (to within `touchAfter`). Only where
    * the option `userId` is set.
    */
-  sessionsOf(userId: string): Promise<UserSessionEntry[]>;
-  sessionsOf(userId: string, callback: Callback<UserSessionEntry[]>): void;
-  sessionsOf(userId: string, callback?: Callback<UserSessionEntry[]>) {
+  sessionsOf(userId: string | number): Promise<UserSessionEntry[]>;
+  sessionsOf(userId: string | number, callback: Callback<UserSessionEntry[]>): void;
+  sessionsOf(userId: string | number, callback?: Callback<UserSessionEntry[]>) {
     return answer(this.#sessionsOf(userId), callback);
   }
 
@@ -309,11 +309,15 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
    *
    * @param options - `except`: the id of a session that stays, or several
    */
-  destroyAllOf(userId: string, options?: DestroyAllOptions): Promise<number>;
-  destroyAllOf(userId: string, callback: Callback<number>): void;
-  destroyAllOf(userId: string, options: DestroyAllOptions, callback: Callback<number>): void;
+  destroyAllOf(userId: string | number, options?: DestroyAllOptions): Promise<number>;
+  destroyAllOf(userId: string | number, callback: Callback<number>): void;
   destroyAllOf(
-    userId: string,
+    userId: string | number,
+    options: DestroyAllOptions,
+    callback: Callback<number>,
+  ): void;
+  destroyAllOf(
+    userId: string | number,
     options: DestroyAllOptions | Callback<number> = {},
     callback?: Callback<number>,
   ) {
@@ -328,16 +332,16 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
    *
    * @param handle - as {@link RedisStore.handleOf} and the listings give it
    */
-  destroyOf(userId: string, handle: string, options?: DestroyOptions): Promise<number>;
-  destroyOf(userId: string, handle: string, callback: Callback<number>): void;
+  destroyOf(userId: string | number, handle: string, options?: DestroyOptions): Promise<number>;
+  destroyOf(userId: string | number, handle: string, callback: Callback<number>): void;
   destroyOf(
-    userId: string,
+    userId: string | number,
     handle: string,
     options: DestroyOptions,
     callback: Callback<number>,
   ): void;
   destroyOf(
-    userId: string,
+    userId: string | number,
     handle: string,
     options: DestroyOptions | Callback<number> = {},
     callback?: Callback<number>,
@@ -538,11 +542,15 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     return performance.now() - asked;
   }
 
-  async #destroyOf(userId: string, handle: string, options: DestroyOptions): Promise<number> {
-    assertUser(userId);
+  async #destroyOf(
+    userId: string | number,
+    handle: string,
+    options: DestroyOptions,
+  ): Promise<number> {
+    const user = userNamed(userId);
     if (typeof handle !== "string") throw invalid("handle", "what handleOf() gives", handle);
     assertOptions("destroyOf()", options, ["because"]);
-    return indexed(this.#index).removeOne(userId, handle, this.#revoked(options));
+    return indexed(this.#index).removeOne(user, handle, this.#revoked(options));
   }
 
   async #whyGone(of: string | { readonly handle: string }): Promise<WhyGone | null> {
@@ -571,9 +579,9 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     return { reason: "revoked", because };
   }
 
-  async #sessionsOf(userId: string): Promise<UserSessionEntry[]> {
-    assertUser(userId);
-    return indexed(this.#index).list(userId);
+  async #sessionsOf(userId: string | number): Promise<UserSessionEntry[]> {
+    const user = userNamed(userId);
+    return indexed(this.#index).list(user);
   }
 
   async #watch(): Promise<SessionEvents> {
@@ -597,12 +605,12 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     return events;
   }
 
-  async #destroyAllOf(userId: string, options: DestroyAllOptions): Promise<number> {
-    assertUser(userId);
+  async #destroyAllOf(userId: string | number, options: DestroyAllOptions): Promise<number> {
+    const user = userNamed(userId);
     assertOptions("destroyAllOf()", options, ["except", "scan", "because"]);
     const scan = flag("scan", options.scan ?? false);
     const spared = sparedBy(options);
-    return indexed(this.#index).removeAll(userId, spared, scan, this.#revoked(options));
+    return indexed(this.#index).removeAll(user, spared, scan, this.#revoked(options));
   }
 
   #inflate(session: Tree, sid: string): object {

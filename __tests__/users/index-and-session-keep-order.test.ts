@@ -452,15 +452,18 @@ describe("who is who", () => {
     expect(await sidsOf(store, "ada")).toEqual(["s"]);
   });
 
-  test.each(["", 7, {}, true])("a user id of %p is refused and nothing stored", async (user) => {
-    const store = makeStore(client, { userId });
-    const error = await refusal(store.set("s", sessionOf({ user })));
-    expect(error).toMatchObject({ code: "ERR_INVALID_SESSION" });
-    expect(await store.ids()).toEqual([]);
-    for (const asked of [store.sessionsOf(user as string), store.destroyAllOf(user as string)]) {
-      expect((await refusal(asked)).code).toBe("ERR_INVALID_SESSION");
-    }
-  });
+  test.each(["", 7.5, Number.NaN, 2 ** 53, {}, true])(
+    "a user id of %p is refused and nothing stored",
+    async (user) => {
+      const store = makeStore(client, { userId });
+      const error = await refusal(store.set("s", sessionOf({ user })));
+      expect(error).toMatchObject({ code: "ERR_INVALID_SESSION" });
+      expect(await store.ids()).toEqual([]);
+      for (const asked of [store.sessionsOf(user as string), store.destroyAllOf(user as string)]) {
+        expect((await refusal(asked)).code).toBe("ERR_INVALID_SESSION");
+      }
+    },
+  );
 
   test.each([undefined, null])("a user id of %p means none", async (user) => {
     const store = makeStore(client, { userId });

@@ -10,15 +10,15 @@ export interface Held<Item> {
   readonly item: Item;
   /** `null`: nothing, or no string. */
   readonly value: Value | null;
-  /** What it has left to live, in ms; `Infinity`: no end. */
+  /** What it has left to live, in ms; `Infinity`: no end, or it was not asked. */
   readonly left: number;
 }
 
 /** So many bytes are asked for at a time, or one value. */
 const GROUP_BYTES = 512 * 1024;
 
-/** So many values are asked for at a time, whose sizes the server does not tell. */
-const UNKNOWN_SIZES = 100;
+/** What values are taken for of which no size is known, before the first of them are read. */
+const GUESSED_BYTES = 16 * 1024;
 
 /** Before a server that failed is asked again, in ms. */
 const PAUSE = 50;
@@ -26,7 +26,8 @@ const PAUSE = 50;
 interface Wanted<Item> {
   readonly item: Item;
   readonly key: string;
-  readonly size: Size | null;
+  /** `null`: there is no such key; `undefined`: nobody has asked. */
+  readonly size: Size | null | undefined;
   /** When its size was told, on the monotonic clock. */
   readonly asked: number;
 }
@@ -42,6 +43,11 @@ export interface Reading<Item> {
    * late is halved, and a server that is away is waited for. 0: the first failure is the last.
    */
   readonly patience: number;
+  /**
+   * Whether to ask first how large the values are and how long they live, which costs the server as
+   * much as the values. Otherwise it is guessed from those before.
+   */
+  readonly measures: boolean;
 }
 
 /**
@@ -59,12 +65,13 @@ async function* sizes<Item>({
   batches,
   keyOf,
   patience,
+  measures,
 }: Reading<Item>): AsyncGenerator<Wanted<Item>[]> {
   for await (const items of batches) {
     const keys = items.map(keyOf);
-    const found = await insist(() => port.measure(keys), patience);
+    const found = measures ? await insist(() => port.measure(keys), patience) : [];
     const asked = performance.now();
-    yield items.map((item, n) => ({ item, key: keys[n] as string, size: found[n] ?? null, asked }));
+    yield items.map((item, n) => ({ item, key: keys[n] as string, size: found[n], asked }));
   }
 }
 
@@ -73,24 +80,50 @@ async function* values<Item>(
   batches: AsyncIterable<Wanted<Item>[]>,
 ): AsyncGenerator<Held<Item>[]> {
   const waiting = new Waiting(patience);
+  const guess = new Guess();
   for await (const batch of batches) {
-    const groups = grouped(batch).reverse();
-    for (let group = groups.pop(); group !== undefined; group = groups.pop()) {
+    for (let start = 0, most = batch.length; start < batch.length; ) {
+      const group = batch.slice(start, start + Math.min(most, countOf(batch, start, guess)));
       let held: Held<Item>[];
       try {
         held = await valuesOf(port, group);
       } catch (error) {
         await waiting.after(error);
-        const middle = group.length >> 1;
-        // What was too much for a slow connection; a server that is away says nothing about that.
-        if (middle > 0 && codeOf(error) === "ERR_TIMEOUT") {
-          groups.push(group.slice(middle), group.slice(0, middle));
-        } else groups.push(group);
+        // Too much for a slow connection. A server that is away says nothing about that.
+        if (codeOf(error) === "ERR_TIMEOUT") most = Math.max(1, group.length >> 1);
         continue;
       }
       waiting.isOver();
+      guess.learn(held);
+      start += group.length;
       yield held;
     }
+  }
+}
+
+/** How many of a batch, from `start` on, are not too many bytes; at least one. */
+function countOf<Item>(batch: Wanted<Item>[], start: number, guess: Guess): number {
+  let sum = 0;
+  let end = start;
+  for (; end < batch.length; end++) {
+    const { size } = batch[end] as Wanted<Item>;
+    sum += size === null ? 0 : (size?.bytes ?? guess.bytes);
+    if (sum > GROUP_BYTES) break;
+  }
+  return Math.max(1, end - start);
+}
+
+/** How large a value is, by those that were read. */
+class Guess {
+  bytes = GUESSED_BYTES;
+  #sum = 0;
+  #count = 0;
+
+  learn(held: readonly Held<unknown>[]): void {
+    for (const { value } of held) this.#sum += value?.length ?? 0;
+    this.#count += held.length;
+    // Not all of them at once: the first few may be small.
+    this.bytes = Math.max(1, this.#sum / this.#count, this.bytes / 4);
   }
 }
 
@@ -99,30 +132,11 @@ async function valuesOf<Item>(port: Port, group: Wanted<Item>[]): Promise<Held<I
   const found = there.length === 0 ? [] : await port.getMany(there.map(({ key }) => key));
   const now = performance.now();
   let next = 0;
-  return group.map(({ item, size, asked }) =>
-    size === null
-      ? { item, value: null, left: 0 }
-      : { item, value: found[next++] ?? null, left: Math.max(0, size.left - (now - asked)) },
-  );
-}
-
-/** Cuts a batch where the bytes, or the keys of unknown size, would be too many. */
-function grouped<Item>(batch: Wanted<Item>[]): Wanted<Item>[][] {
-  const groups: Wanted<Item>[][] = [];
-  let group: Wanted<Item>[] = [];
-  let sum = 0;
-  for (const wanted of batch) {
-    const bytes = wanted.size === null ? 0 : (wanted.size.bytes ?? GROUP_BYTES / UNKNOWN_SIZES);
-    if (group.length > 0 && sum + bytes > GROUP_BYTES) {
-      groups.push(group);
-      group = [];
-      sum = 0;
-    }
-    group.push(wanted);
-    sum += bytes;
-  }
-  if (group.length > 0) groups.push(group);
-  return groups;
+  return group.map(({ item, size, asked }) => {
+    if (size === null) return { item, value: null, left: 0 };
+    const left = size === undefined ? Number.POSITIVE_INFINITY : size.left - (now - asked);
+    return { item, value: found[next++] ?? null, left: Math.max(0, left) };
+  });
 }
 
 /** What a generator yields, with the next step under way while the last one is worked on. */

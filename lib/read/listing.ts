@@ -62,7 +62,7 @@ export class Listing {
 
   async all(): Promise<ListedSession[]> {
     const listed: ListedSession[] = [];
-    for await (const held of this.#read(this.#unseen())) {
+    for await (const held of this.#read(this.#unseen(), false)) {
       for (const row of await this.#parse(held)) {
         listed.push(this.#rows.listed(row));
       }
@@ -71,14 +71,14 @@ export class Listing {
   }
 
   async *entries(): AsyncGenerator<SessionEntry, void, undefined> {
-    for await (const held of this.#read(this.#batches())) yield* await this.#entriesOf(held);
+    for await (const held of this.#read(this.#batches(), true)) yield* await this.#entriesOf(held);
   }
 
   /** One step of the way through all sessions. */
   async page(from: string | null, limit: number): Promise<SessionPage> {
     const { keys, cursor } = await this.#port.page(this.#settings.prefix, limit, from);
     const entries: SessionEntry[] = [];
-    for await (const held of this.#read([[...new Set(keys)]])) {
+    for await (const held of this.#read([[...new Set(keys)]], true)) {
       entries.push(...(await this.#entriesOf(held)));
     }
     return { entries, cursor };
@@ -106,9 +106,12 @@ export class Listing {
   }
 
   /** What keys hold, in groups of a bounded size. */
-  #read(batches: AsyncIterable<string[]> | string[][]): AsyncGenerator<Held<string>[]> {
+  #read(
+    batches: AsyncIterable<string[]> | string[][],
+    measures: boolean,
+  ): AsyncGenerator<Held<string>[]> {
     const patience = PATIENCE * this.#settings.timeout;
-    return readMany({ port: this.#port, batches, keyOf: (key) => key, patience });
+    return readMany({ port: this.#port, batches, keyOf: (key) => key, patience, measures });
   }
 
   async #entriesOf(held: Held<string>[]): Promise<SessionEntry[]> {

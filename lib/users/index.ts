@@ -1,3 +1,3 @@
 // The index of the sessions of each user.
 export type { Membership } from "./membership.js";
-export { assertUser, UserIndex } from "./user-index.js";
+export { UserIndex, userNamed } from "./user-index.js";

@@ -24,7 +24,7 @@ export interface Registry {
   admit(user: string, sid: string, expires: number | null | undefined): Promise<Entry | undefined>;
   /** Notes that a session was written or renewed, and makes room for it. */
   enter(user: string, sid: string, expires: number | null, isNew: boolean): Promise<Entered>;
-  /** Notes that a session was perhaps written, or will be. */
+  /** Notes that a session was perhaps written, or will be. Never fails. */
   expect(user: string, sid: string, expires: number | null, isNew: boolean): Promise<void>;
   /** Drops an entry that nobody has changed since. */
   forget(user: string, entry: Entry): Promise<void>;
@@ -109,8 +109,8 @@ export class Membership {
       await this.#takeBack();
       return false;
     } catch (error) {
-      // The session is stored and its entry perhaps is not: the next renewal must not be skipped.
-      this.#index.renewAgain(this.#sid);
+      // The session is stored and its entry perhaps is not.
+      if (isStored) await this.#perhaps();
       throw error;
     }
   }
@@ -168,10 +168,10 @@ export class Membership {
     await this.#index.forget(user, (await entered).entry);
   }
 
+  /** Makes sure that a session is listed which is stored, or may be. */
   async #perhaps(): Promise<void> {
     if (this.#user !== undefined && this.#expires !== undefined) {
-      // If Redis takes it now; the next renewal enters it otherwise.
-      await this.#index.expect(this.#user, this.#sid, this.#expires, this.#isNew).catch(() => {});
+      await this.#index.expect(this.#user, this.#sid, this.#expires, this.#isNew);
     }
     this.#index.renewAgain(this.#sid);
   }

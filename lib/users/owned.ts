@@ -69,7 +69,7 @@ export class Owned {
   ): AsyncGenerator<Seen<Item>[]> {
     const { port, settings, records } = this.#context;
     const keyOf = ({ sid }: Item) => settings.prefix + sid;
-    for await (const group of readMany({ port, batches, keyOf, patience })) {
+    for await (const group of readMany({ port, batches, keyOf, patience, measures: true })) {
       yield await Promise.all(
         group.map(async ({ item, value, left }): Promise<Seen<Item>> => {
           const { sid } = item;

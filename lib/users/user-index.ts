@@ -20,6 +20,7 @@ import {
   MOST_LEAVING,
 } from "./entries.js";
 import { type Entered, Membership, type Registry } from "./membership.js";
+import { Owed } from "./owed.js";
 import { Owned, type OwnedContext } from "./owned.js";
 import { TAKE } from "./scripts.js";
 
@@ -60,6 +61,7 @@ export class UserIndex implements Registry {
   readonly #users: UserSettings;
   readonly #entries: Entries;
   readonly #owned: Owned;
+  readonly #owed = new Owed();
   /** For how long a write may be under way, in ms; and for how long a listing may wait. */
   readonly #grace: number;
 
@@ -90,9 +92,7 @@ export class UserIndex implements Registry {
       const message = "the userId function threw; nothing was stored";
       throw new StoreError("ERR_INVALID_SESSION", message, error);
     }
-    if (user === undefined || user === null) return undefined;
-    assertUser(user);
-    return user;
+    return user === undefined || user === null ? undefined : userNamed(user);
   }
 
   /** The user of a session that is stored already; `undefined` also where that cannot be told. */
@@ -135,9 +135,13 @@ export class UserIndex implements Registry {
     }
   }
 
-  /** Notes that a session was perhaps written, or will be. */
+  /**
+   * Notes that a session was perhaps written, or will be: now if Redis takes it, else when it answers
+   * again. Never fails.
+   */
   async expect(user: string, sid: string, expires: number | null, isNew: boolean): Promise<void> {
-    await this.#entries.expect(user, sid, expires, 0, isNew);
+    const write = () => this.#entries.expect(user, sid, expires, 0, isNew);
+    await write().catch(() => this.#owed.add(sid, write));
   }
 
   /**
@@ -149,6 +153,7 @@ export class UserIndex implements Registry {
     const { limit, rejects } = this.#users;
     const most = rejects ? 0 : limit;
     const written = await this.#entries.written(user, sid, expires, most, isNew);
+    this.#owed.delete(sid);
     let { leaving } = written;
     if (written.excess > 0) {
       await this.#forgetDead(user, written.excess);
@@ -210,6 +215,7 @@ export class UserIndex implements Registry {
       if ((error as StoreError).code === "ERR_CORRUPT_SESSION") return port.remove(key);
       throw error;
     }
+    this.#owed.delete(sid);
     if (typeof value === "number") return 0;
     const user = await this.#owned.ownerOf(sid, value);
     // The session is gone, which was the task. An entry that stays is dropped later.
@@ -353,12 +359,17 @@ function notAll(removed: number, locked: ReadonlyMap<string, unknown>): StoreErr
   });
 }
 
-/** Refuses what cannot name a user. */
-export function assertUser(user: unknown): asserts user is string {
-  if (typeof user === "string" && user !== "" && isWellFormed(user)) return;
+/**
+ * What names a user: text, or a safe integer, which counts as its decimal text.
+ *
+ * @throws ERR_INVALID_SESSION for everything else
+ */
+export function userNamed(user: unknown): string {
+  if (typeof user === "string" && user !== "" && isWellFormed(user)) return user;
+  if (Number.isSafeInteger(user)) return String(user);
   throw new StoreError(
     "ERR_INVALID_SESSION",
-    `a user id must be a non-empty string of well-formed Unicode, got ${shown(user)}; have userId return undefined for a session without a user, and a string for every other`,
+    `a user id must be a non-empty string of well-formed Unicode or a safe integer, got ${shown(user)}; have userId return undefined for a session without a user`,
   );
 }
 
