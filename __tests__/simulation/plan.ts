@@ -1,0 +1,221 @@
+// What a run is to do: options, actors with their steps, and faults; all of it from a seed.
+import { FAULTS, type Fault } from "./client.js";
+import { Chance } from "./time.js";
+
+/** The options of the stores of a run that change a rule. Times in ms. */
+export interface Variant {
+  readonly rolling: boolean;
+  readonly absolute: boolean;
+  readonly touchAfter: number;
+  readonly conflict: "merge" | "overwrite" | "function";
+  readonly users: boolean;
+  readonly limit: number | undefined;
+  readonly rejects: boolean;
+  readonly cache: boolean;
+  /** "salted" never writes the same text twice, "slow" is one that takes its time. */
+  readonly serializer: "json" | "salted" | "slow" | "binary";
+  readonly native: boolean;
+}
+
+/** What an actor does next. `n` tells values apart, and picks. */
+export type Step =
+  /** A request comes in: express-session loads the browser's session, or generates one. */
+  | { readonly do: "request" }
+  | { readonly do: "set"; readonly place: string }
+  | { readonly do: "delete"; readonly place: string }
+  /** Takes the last change back. */
+  | { readonly do: "undo" }
+  | { readonly do: "log in"; readonly user: string }
+  | { readonly do: "log out" }
+  | { readonly do: "maxAge"; readonly ms: number }
+  | { readonly do: "save" }
+  /** The response ends: express-session saves what was changed and touches what was not. */
+  | { readonly do: "respond" }
+  | { readonly do: "destroy" }
+  | { readonly do: "regenerate" }
+  /** Code that is no express-session: loads, changes and stores a plain object. */
+  | { readonly do: "plain"; readonly place: string }
+  /** The same without loading it. */
+  | { readonly do: "overwrite"; readonly place: string }
+  | { readonly do: "give back"; readonly from: "sessions" | "sessionsOf" | "all"; readonly place: string }
+  | { readonly do: "list"; readonly user: string }
+  | { readonly do: "destroy all"; readonly user: string }
+  | { readonly do: "clear" }
+  | { readonly do: "wait"; readonly ms: number };
+
+/** One line of requests, or an operator at work. */
+export interface Actor {
+  readonly name: string;
+  readonly process: number;
+  /** Which of the stores of the process. */
+  readonly store: number;
+  /** Which cookie jar it shares. */
+  readonly browser: number;
+  /** Whether it calls with callbacks. */
+  readonly callbacks: boolean;
+  readonly steps: readonly Step[];
+}
+
+/** What goes wrong, and when. */
+export type Trouble = { readonly after: number } & (
+  | {
+      readonly what: "fault";
+      readonly process: number;
+      readonly fault: Fault;
+      /** Of which of the connections of the process: the app's, or another one. */
+      readonly connection: number;
+      readonly writes: boolean;
+    }
+  | { readonly what: "connection lost"; readonly process: number; readonly connection: number }
+  | { readonly what: "evict"; readonly kind: "session" | "index"; readonly pick: number }
+  | { readonly what: "flush" }
+  | { readonly what: "forget scripts" }
+  | { readonly what: "fail over"; readonly lost: number }
+  | { readonly what: "server down"; readonly ms: number }
+  | { readonly what: "server paused"; readonly ms: number }
+  | { readonly what: "clock"; readonly process: number; readonly ms: number }
+  | { readonly what: "stop"; readonly process: number; readonly ms: number }
+  | { readonly what: "kill"; readonly process: number }
+  | { readonly what: "serializer fails"; readonly process: number }
+);
+
+/** A run. */
+export interface Plan {
+  /** Of the schedule: latencies, and how long actors think. */
+  readonly seed: number;
+  readonly processes: number;
+  readonly variant: Variant;
+  readonly actors: readonly Actor[];
+  readonly troubles: readonly Trouble[];
+}
+
+/** The stores' `timeout` in all runs, in ms. */
+export const TIMEOUT = 60;
+/** The idle timeout, in seconds as the option has it. */
+export const TTL = 6;
+export const USERS = ["ada", "bob"];
+const PLACES = ["x", "y", "z", "box/a", "box/b", "box"];
+
+/** The plain options that nobody has to think about. */
+export const PLAIN: Variant = {
+  rolling: true,
+  absolute: false,
+  touchAfter: 60,
+  conflict: "merge",
+  users: false,
+  limit: undefined,
+  rejects: false,
+  cache: false,
+  serializer: "json",
+  native: false,
+};
+
+/** The plan of a seed. */
+export function planOf(seed: number): Plan {
+  const chance = new Chance(seed);
+  let asked = 0;
+  const name = () => `plan ${asked++}`;
+  const often = (share: number) => chance.of(name()) < share;
+  const pick = <T>(choices: readonly T[]): T => chance.pick(choices, name());
+  const below = (most: number) => chance.below(most, name());
+
+  const users = often(0.5);
+  const limited = users && often(0.4);
+  const variant: Variant = {
+    rolling: !often(0.12),
+    absolute: often(0.12),
+    touchAfter: pick([60, 60, 0]),
+    conflict: pick(["merge", "merge", "merge", "merge", "function", "overwrite"]),
+    users,
+    limit: limited ? pick([1, 2]) : undefined,
+    rejects: limited && often(0.5),
+    cache: often(0.25),
+    serializer: pick(["json", "json", "json", "salted", "slow", "binary"]),
+    native: often(0.5),
+  };
+  const processes = pick([1, 2, 2, 3]);
+  const browsers = pick([1, 1, 2, 3]);
+
+  const place = () => pick(PLACES);
+  const change = (): Step => {
+    const kind = below(12);
+    if (kind < 7) return { do: "set", place: place() };
+    if (kind < 9) return { do: "delete", place: place() };
+    if (kind === 9) return { do: "maxAge", ms: pick([3000, 4000, 9000]) };
+    if (kind === 10) return { do: "undo" };
+    return often(0.75) ? { do: "log in", user: pick(USERS) } : { do: "log out" };
+  };
+  const wait = (): Step => ({ do: "wait", ms: pick([1, 3, 10, 30, 100, 100, 400, 2500, 5500]) });
+  const request = (): Step[] => {
+    const steps: Step[] = [{ do: "request" }];
+    for (let left = below(4); left > 0; left--) {
+      if (often(0.3)) steps.push(wait());
+      if (often(0.8)) steps.push(change());
+      if (often(0.4)) steps.push({ do: "save" });
+      // What failed is tried again.
+      if (often(0.2)) steps.push(often(0.3) ? { do: "undo" } : change(), { do: "save" });
+      if (often(0.1)) steps.push({ do: "save" });
+    }
+    const end = below(14);
+    if (end === 0) steps.push({ do: "destroy" });
+    else if (end === 1) steps.push({ do: "regenerate" }, change(), { do: "save" });
+    else if (end === 2) steps.push({ do: "regenerate" }, { do: "log in", user: pick(USERS) });
+    else if (end === 3) steps.push({ do: "log in", user: pick(USERS) }, { do: "save" });
+    steps.push({ do: "respond" });
+    return steps;
+  };
+  const odd = (): Step[] => {
+    switch (below(8)) {
+      case 0:
+      case 1:
+        return [{ do: "plain", place: place() }];
+      case 2:
+        return [{ do: "overwrite", place: place() }];
+      case 3:
+      case 4:
+        return [{ do: "give back", from: pick(["sessions", "sessionsOf", "all"]), place: place() }];
+      case 5:
+        return [{ do: "list", user: pick(USERS) }];
+      case 6:
+        return [{ do: "destroy all", user: pick(USERS) }];
+      default:
+        return often(0.3) ? [{ do: "clear" }] : [{ do: "list", user: pick(USERS) }];
+    }
+  };
+  const actors: Actor[] = [];
+  for (let number = 1 + below(4); number >= 0; number--) {
+    const steps: Step[] = [];
+    for (let left = 1 + below(3); left > 0; left--) {
+      steps.push(wait(), ...(often(0.85) ? request() : odd()));
+    }
+    actors.push({
+      name: `actor ${actors.length + 1}`,
+      process: below(processes),
+      store: often(0.15) ? 1 : 0,
+      browser: below(browsers),
+      callbacks: often(0.5),
+      steps,
+    });
+  }
+  const troubles: Trouble[] = [];
+  for (let left = pick([0, 1, 1, 2, 3, 5]); left > 0; left--) {
+    const after = pick([0, 5, 20, 50, 100, 200, 500, 1500, 5000]) + below(30);
+    const process = below(processes);
+    const connection = often(0.8) ? 0 : 1;
+    const kind = below(20);
+    if (kind < 10) {
+      troubles.push({ after, what: "fault", process, fault: pick(FAULTS), connection, writes: often(0.85) });
+    } else if (kind === 10) troubles.push({ after, what: "connection lost", process, connection });
+    else if (kind === 11) {
+      troubles.push({ after, what: "evict", kind: pick(["session", "index"]), pick: below(9) });
+    } else if (kind === 12) troubles.push(often(0.3) ? { after, what: "flush" } : { after, what: "forget scripts" });
+    else if (kind === 13) troubles.push({ after, what: "fail over", lost: 1 + below(4) });
+    else if (kind === 14) troubles.push({ after, what: "server down", ms: pick([10, 50, 100, 300]) });
+    else if (kind === 15) troubles.push({ after, what: "server paused", ms: pick([20, 80, 200]) });
+    else if (kind === 16) troubles.push({ after, what: "clock", process, ms: pick([-500, -50, 50, 500]) });
+    else if (kind === 17) troubles.push({ after, what: "stop", process, ms: pick([30, 100, 1200]) });
+    else if (kind === 18) troubles.push({ after, what: "kill", process });
+    else troubles.push({ after, what: "serializer fails", process });
+  }
+  return { seed, processes, variant, actors, troubles };
+}
