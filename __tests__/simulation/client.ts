@@ -58,8 +58,10 @@ interface Asked {
 }
 
 /** One connection. What is sent first arrives first, both ways. */
-class Link {
+export class Link {
   readonly name: string;
+  /** Whose it is. */
+  readonly process: string;
   /** What was asked and not answered. */
   readonly waiting: Asked[] = [];
   /** The keys that the server announces changes of. */
@@ -75,6 +77,7 @@ class Link {
 
   constructor(name: string, network: Network, client: SimulatedClient) {
     this.name = name;
+    this.process = client.name.split("+")[0] as string;
     this.#network = network;
     this.#client = client;
   }

@@ -60,6 +60,14 @@ export class Loader {
     return module.exports;
   }
 
+  /**
+   * Everything that the modules export, by name.
+   * @returns {[string, unknown][]}
+   */
+  exports() {
+    return [...this.#modules.values()].flatMap(({ exports }) => Object.entries(exports));
+  }
+
   /** @param {string} file */
   #body(file) {
     const names = Object.keys(this.#globals);

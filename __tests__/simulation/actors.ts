@@ -1,0 +1,472 @@
+// What apps do with a store: requests, plain code, an operator. Everything they ask is written down.
+import { type AppServer, type LiveSession, parse } from "./app-server.js";
+import { bytesOf } from "./redis.js";
+import {
+  type Call,
+  type History,
+  type Leaf,
+  type Places,
+  placesOf,
+  shownPlaces,
+  type What,
+  type Wish,
+} from "./history.js";
+import { type Actor, type Step, TTL } from "./plan.js";
+import type { Chance, Time } from "./time.js";
+
+type Tree = Record<string, unknown>;
+type Store = AppServer["stores"][number];
+
+/** What actors share. */
+export interface Stage {
+  readonly history: History;
+  readonly time: Time;
+  readonly chance: Chance;
+  /** The process that has a number now: one that died has a successor. */
+  server(number: number): AppServer;
+  /** The session ids that browsers have, by number. */
+  readonly jars: Map<number, string>;
+  readonly tell: ((what: string) => void) | undefined;
+  /** How many there have been. */
+  counts: { sids: number; objects: number };
+}
+
+/** A session object in the hands of an app. */
+interface Held {
+  readonly number: number;
+  readonly sid: string;
+  readonly session: Tree;
+  /** What express-session compares at the end. */
+  saved: string | undefined;
+  readonly isLoaded: boolean;
+  /** Whether the next save may make a session where none is. */
+  isNew: boolean;
+  /** The session as last confirmed: loaded, or saved with an answer. */
+  confirmed: Places;
+  /** What unanswered saves have tried to make of places, and when first. */
+  tried: Map<string, Map<Leaf, number>>;
+  /** To take changes back. */
+  readonly changes: { readonly place: string; readonly before: Leaf }[];
+}
+
+interface Asked {
+  readonly what: What;
+  readonly sid: string;
+  readonly held?: Held | undefined;
+  readonly isNew?: boolean;
+  readonly isWhole?: boolean;
+  readonly places?: Places;
+  readonly user?: string | undefined;
+  readonly idle?: number | undefined;
+}
+
+/** Plays one actor to its end. */
+export class Player {
+  isDone = false;
+  readonly #actor: Actor;
+  readonly #stage: Stage;
+  #held: Held | undefined;
+  #server: AppServer;
+  #step = 0;
+
+  constructor(actor: Actor, stage: Stage) {
+    this.#actor = actor;
+    this.#stage = stage;
+    this.#server = stage.server(actor.process);
+  }
+
+  async play(): Promise<void> {
+    const { steps, name, process } = this.#actor;
+    for (const [number, step] of steps.entries()) {
+      this.#step = number;
+      await this.#sleep(this.#stage.chance.pick([0, 0, 1, 1, 2, 5], `${name} ${number} thinks`));
+      const server = this.#stage.server(process);
+      if (server !== this.#server) {
+        this.#server = server;
+        this.#held = undefined;
+      }
+      try {
+        await this.#do(step);
+      } catch (error) {
+        // The app's error handler; what failed is written down already.
+        if ((error as { code?: string }).code === undefined) throw error;
+      }
+    }
+    this.isDone = true;
+  }
+
+  get #store(): Store {
+    const { stores } = this.#server;
+    return stores[this.#actor.store] ?? (stores[0] as Store);
+  }
+
+  get #value(): string {
+    return `${this.#actor.name.split(" ")[1]}.${this.#step}`;
+  }
+
+  async #do(step: Step): Promise<void> {
+    switch (step.do) {
+      case "wait":
+        return this.#sleep(step.ms);
+      case "request":
+        return this.#request();
+      case "set":
+        return this.#change(step.place, this.#value);
+      case "delete":
+        return this.#change(step.place, undefined);
+      case "undo": {
+        const last = this.#held?.changes.pop();
+        if (this.#held && last) put(this.#held.session, last.place, last.before);
+        return;
+      }
+      case "log in":
+        return this.#logIn(step.user);
+      case "log out":
+        return this.#logOut();
+      case "maxAge":
+        if (this.#held) (this.#held.session.cookie as LiveSession["cookie"]).maxAge = step.ms;
+        return;
+      case "save":
+        return this.#held && this.#save(this.#held);
+      case "respond":
+        return this.#respond();
+      case "destroy":
+        return this.#destroy();
+      case "regenerate":
+        if (this.#held === undefined) return;
+        await this.#destroy().catch((error: { code?: string }) => {
+          if (error.code === undefined) throw error;
+        });
+        this.#generate();
+        return;
+      case "plain":
+        return this.#plain(step.place);
+      case "overwrite":
+        return this.#overwrite(step.place);
+      case "give back":
+        return this.#giveBack(step.from, step.place);
+      case "list":
+        await this.#ask({ what: "sessionsOf", sid: "", user: step.user }, (store, done) =>
+          store.sessionsOf(step.user, done),
+        );
+        return;
+      case "destroy all":
+        await this.#ask({ what: "destroyAllOf", sid: "", user: step.user }, (store, done) =>
+          store.destroyAllOf(step.user, done),
+        );
+        return;
+      case "clear":
+        await this.#ask({ what: "clear", sid: "" }, (store, done) => store.clear(done));
+        return;
+    }
+  }
+
+  async #request(): Promise<void> {
+    const sid = this.#stage.jars.get(this.#actor.browser);
+    this.#held = undefined;
+    if (sid === undefined) return this.#generate();
+    const store = this.#store;
+    const plain = (await this.#ask({ what: "get", sid }, (_, done) => store.get(sid, done))) as
+      | Tree
+      | null;
+    if (plain === null) return this.#generate();
+    const session = store.createSession({ sessionID: sid } as never, plain as never);
+    this.#hold(sid, session as unknown as Tree, true);
+  }
+
+  #generate(): void {
+    const sid = `sid${++this.#stage.counts.sids}`;
+    const { Session, Cookie } = this.#server.express;
+    const session = new Session({ sessionID: sid });
+    // Of three browsers each gets a cookie of another kind.
+    session.cookie = new Cookie([{}, { maxAge: 5000 }, { maxAge: 8000 }][this.#actor.browser] ?? {});
+    this.#hold(sid, session, false);
+  }
+
+  #hold(sid: string, session: Tree, isLoaded: boolean): Held {
+    const number = ++this.#stage.counts.objects;
+    const confirmed = isLoaded ? placesOf(session) : new Map();
+    const saved = isLoaded ? hashOf(session) : undefined;
+    const isNew = !isLoaded;
+    this.#held = {
+      number,
+      sid,
+      session,
+      saved,
+      isLoaded,
+      isNew,
+      confirmed,
+      tried: new Map(),
+      changes: [],
+    };
+    return this.#held;
+  }
+
+  #change(place: string, value: Leaf): void {
+    const held = this.#held;
+    if (held === undefined) return;
+    const before = placesOf(held.session).get(place);
+    if (!put(held.session, place, value)) return;
+    if (before !== "{}") held.changes.push({ place, before });
+    this.#stage.tell?.(`${this.#actor.name} makes ${place} ${value ?? "nothing"}`);
+  }
+
+  #logIn(user: string): void {
+    const { session } = this.#held ?? {};
+    if (session === undefined) return;
+    // Nothing of one user is left to another.
+    if (session.user !== undefined && session.user !== user) this.#empty(session);
+    session.user = user;
+    this.#stage.tell?.(`${this.#actor.name} logs ${user} in`);
+  }
+
+  #logOut(): void {
+    const { session } = this.#held ?? {};
+    if (session?.user === undefined) return;
+    this.#empty(session);
+    this.#stage.tell?.(`${this.#actor.name} logs the user out`);
+  }
+
+  #empty(session: Tree): void {
+    for (const key of Object.keys(session)) if (key !== "cookie") delete session[key];
+  }
+
+  async #respond(): Promise<void> {
+    const held = this.#held;
+    if (held === undefined) return;
+    this.#held = undefined;
+    const { session, sid } = held;
+    (session as LiveSession).touch();
+    if (held.saved !== hashOf(session)) return this.#save(held);
+    if (!held.isLoaded) return;
+    const asked: Asked = { what: "touch", sid, held, idle: idleOf(session) };
+    await this.#ask(asked, (store, done) => store.touch(sid, session as never, done));
+  }
+
+  async #save(held: Held): Promise<void> {
+    const { session, sid } = held;
+    this.#stage.jars.set(this.#actor.browser, sid);
+    held.saved = hashOf(session);
+    const asked: Asked = { what: "save", sid, held, isNew: held.isNew, idle: idleOf(session) };
+    await this.#ask(asked, (store, done) => store.set(sid, session as never, done));
+  }
+
+  async #destroy(): Promise<void> {
+    const held = this.#held;
+    if (held === undefined) return;
+    this.#held = undefined;
+    await this.#ask({ what: "destroy", sid: held.sid }, (store, done) =>
+      store.destroy(held.sid, done),
+    );
+  }
+
+  async #plain(place: string): Promise<void> {
+    const sid = this.#stage.jars.get(this.#actor.browser);
+    if (sid === undefined) return;
+    const store = this.#store;
+    const plain = (await this.#ask({ what: "get", sid }, (_, done) => store.get(sid, done))) as
+      | Tree
+      | null;
+    if (plain === null) return;
+    const held = this.#hold(sid, plain, true);
+    this.#held = undefined;
+    put(plain, place, this.#value);
+    await this.#save(held);
+  }
+
+  async #overwrite(place: string): Promise<void> {
+    const sid = this.#stage.jars.get(this.#actor.browser);
+    if (sid === undefined) return;
+    const session: Tree = { cookie: { originalMaxAge: null } };
+    put(session, place, this.#value);
+    const places = placesOf(session);
+    const asked: Asked = { what: "save", sid, isNew: true, isWhole: true, places, idle: TTL * 1000 };
+    await this.#ask(asked, (store, done) => store.set(sid, session as never, done));
+  }
+
+  async #giveBack(from: "sessions" | "sessionsOf" | "all", place: string): Promise<void> {
+    const { chance } = this.#stage;
+    const store = this.#store;
+    const rows = (await this.#ask({ what: "list", sid: "", user: from }, async (_, done) => {
+      const found: { sid: string; session: Tree }[] = [];
+      try {
+        if (from === "all") {
+          for (const session of await store.all()) {
+            found.push({ sid: session.id, session: session as unknown as Tree });
+          }
+        } else if (from === "sessions") {
+          for await (const { sid, session } of store.sessions()) {
+            found.push({ sid, session: session as unknown as Tree });
+          }
+        } else {
+          for (const { sid, session } of await store.sessionsOf("ada")) {
+            found.push({ sid, session: session as unknown as Tree });
+          }
+        }
+      } catch (error) {
+        return done(error as Error);
+      }
+      done(null, found);
+    })) as { sid: string; session: Tree }[];
+    if (rows.length === 0) return;
+    rows.sort((a, b) => (a.sid < b.sid ? -1 : 1));
+    const { sid, session } = chance.pick(rows, `${this.#actor.name} ${this.#step} row`);
+    const isWhole = from === "all";
+    const held = this.#hold(sid, session, true);
+    this.#held = undefined;
+    put(session, place, this.#value);
+    const asked: Asked = { what: "save", sid, held, isWhole };
+    await this.#ask(asked, (_, done) => store.set(sid, session as never, done));
+  }
+
+  #sleep(ms: number): Promise<void> {
+    const { time } = this.#stage;
+    return new Promise((resolve) => time.at(time.now + ms, undefined, resolve));
+  }
+
+  /** Asks a store, and writes down what came of it. Never settles where the process dies. */
+  #ask(
+    asked: Asked,
+    work: (store: Store, done: (error: Error | null, result?: unknown) => void) => unknown,
+  ): Promise<unknown> {
+    const { history, time, tell } = this.#stage;
+    const { held, what, sid } = asked;
+    const server = this.#server;
+    const call: Call = {
+      number: history.calls.length,
+      actor: this.#actor.name,
+      process: server.name,
+      what,
+      sid,
+      began: history.next(),
+      beganAt: time.now,
+      wall: server.clock.wall(),
+      ended: undefined,
+      endedAt: undefined,
+      answer: undefined,
+      error: undefined,
+      answers: 0,
+      isAbandoned: false,
+      object: held?.number,
+      user: asked.user ?? (held?.session.user as string | undefined),
+      wishes: held && what === "save" ? wishesOf(held, history.next()) : new Map(),
+      isNew: asked.isNew ?? false,
+      isWhole: asked.isWhole ?? false,
+      places: asked.places ?? (held ? placesOf(held.session) : null),
+      idle: asked.idle,
+      read: undefined,
+    };
+    history.calls.push(call);
+    tell?.(`${call.actor} on ${server.name}: ${shownCall(call)}`);
+    return new Promise((resolve, reject) => {
+      const done = (error: Error | null, result?: unknown) => {
+        if (server.isDead) return;
+        if (++call.answers > 1) return;
+        call.ended = history.next();
+        call.endedAt = time.now;
+        if (error === null) {
+          call.answer = result;
+          if (what === "get") call.read = result === null ? null : placesOf(result as object);
+          if (held && (what === "save" || what === "touch")) settle(held, call);
+        } else call.error = (error as { code?: string }).code ?? String(error.stack);
+        tell?.(`${call.actor} on ${server.name}: ${shownCall(call)} answers ${shownAnswer(call)}`);
+        if (error === null) resolve(result);
+        else reject(error);
+      };
+      if (this.#actor.callbacks || what === "list") work(this.#store, done);
+      else {
+        const store = this.#store;
+        // Without its last argument, which is the callback.
+        const direct = new Proxy(store, {
+          get: (target, name) => {
+            const method = Reflect.get(target, name, target) as (...given: unknown[]) => unknown;
+            return (...given: unknown[]) => method.apply(target, given.slice(0, -1));
+          },
+        });
+        const uncalled = () => done(new Error("the callback that was not passed was called"));
+        const answer = work(what === "get" ? store : direct, what === "get" ? done : uncalled);
+        if (answer instanceof Promise) answer.then((result) => done(null, result), done);
+      }
+    });
+  }
+}
+
+/** What the app has made of an object since the store last confirmed it. */
+function wishesOf(held: Held, now: number): ReadonlyMap<string, Wish> {
+  const wishes = new Map<string, Wish>();
+  const places = placesOf(held.session);
+  for (const place of new Set([...places.keys(), ...held.confirmed.keys(), ...held.tried.keys()])) {
+    const value = places.get(place);
+    const before = held.confirmed.get(place);
+    const tried = held.tried.get(place);
+    if (value === before && tried === undefined) continue;
+    const since = tried?.get(value) ?? now;
+    const instead = [...(tried?.keys() ?? [])].at(-1);
+    wishes.set(
+      place,
+      value === before ? { value, since, instead, isUndone: true } : { value, since },
+    );
+    if (value === before) continue;
+    if (tried === undefined) held.tried.set(place, new Map([[value, now]]));
+    else tried.set(value, since);
+  }
+  return wishes;
+}
+
+/** The store has confirmed a save: what comes next is compared with this. */
+function settle(held: Held, call: Call): void {
+  if (call.what !== "save" || call.answer === "GONE") return;
+  held.confirmed = call.places as Places;
+  held.tried = new Map();
+  held.isNew = false;
+}
+
+/** Sets a place of a session; `false` where there is nothing to set. */
+function put(session: Tree, place: string, value: Leaf): boolean {
+  const [outer = "", inner] = place.split("/");
+  if (inner === undefined && place === "box") {
+    if (value === undefined) return delete session.box;
+    session.box = { a: value };
+  } else if (inner === undefined) {
+    if (value === undefined) delete session[outer];
+    else session[outer] = value;
+  } else {
+    const box = session[outer] as Tree | undefined;
+    if (value === undefined) {
+      if (box === undefined) return false;
+      delete box[inner];
+    } else if (box === undefined) session[outer] = { [inner]: value };
+    else box[inner] = value;
+  }
+  return true;
+}
+
+function hashOf(session: Tree): string {
+  return JSON.stringify(session, (key, value) => (key === "cookie" ? undefined : value));
+}
+
+function idleOf(session: Tree): number {
+  return (session.cookie as LiveSession["cookie"]).originalMaxAge ?? TTL * 1000;
+}
+
+/** What Redis holds, as a session. */
+export function sessionOf(stored: string): Tree {
+  return parse(Buffer.from(bytesOf(stored), "latin1").toString());
+}
+
+export function shownCall(call: Call): string {
+  const { what, sid, places, user } = call;
+  if (what === "save") return `saves ${sid} as ${shownPlaces(places)}`;
+  if (what === "list") return `lists by ${user}()`;
+  return `${what} ${sid || user || ""}`;
+}
+
+export function shownAnswer({ what, answer, error, read }: Call): string {
+  if (error !== undefined) return error;
+  if (what === "get") return shownPlaces(read ?? null);
+  if (what === "list") return `${(answer as unknown[]).length} rows`;
+  if (what === "sessionsOf") {
+    return `[${(answer as { sid: string }[]).map(({ sid }) => sid).join(" ")}]`;
+  }
+  return String(answer);
+}

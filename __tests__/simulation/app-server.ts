@@ -1,0 +1,272 @@
+// A simulated process of an app: the library as it is, on a clock, a client and chances of its own.
+import * as crypto from "node:crypto";
+import { join } from "node:path";
+import type { RedisStore, Script } from "../../lib/index.js";
+import { type Network, SimulatedClient } from "./client.js";
+import { Loader, type Patch, root } from "./loader.js";
+import { TIMEOUT, TTL, type Variant } from "./plan.js";
+import { Chance, Clock, globalsOf } from "./time.js";
+
+type Tree = Record<string, unknown>;
+
+/** A session as express-session makes it. */
+export interface LiveSession extends Tree {
+  readonly id: string;
+  cookie: { originalMaxAge: number | null; maxAge: number | null };
+  touch(): unknown;
+}
+
+interface Library {
+  readonly RedisStore: typeof RedisStore;
+}
+
+/** What of express-session a request needs. */
+interface ExpressSession {
+  readonly Session: new (req: object) => LiveSession;
+  readonly Cookie: new (options: object) => LiveSession["cookie"];
+}
+
+const LIB = join(root, "lib");
+const EXPRESS_SESSION = join(root, "node_modules/express-session");
+/** Sessions begin with this. */
+export const PREFIX = "s:";
+
+/**
+ * The library as one process has it. Loading takes long, so it serves many runs, one process after
+ * the other: the library keeps nothing in its modules.
+ */
+export class Room {
+  readonly library: Library;
+  readonly express: ExpressSession;
+  clock: Clock | undefined;
+  chance = new Chance(0);
+  #drawn = 0;
+
+  constructor(patches: Patch[]) {
+    const globals = globalsOf(() => this.clock as Clock);
+    const { setTimeout, setImmediate, performance } = globals as {
+      setTimeout: (run: () => void, ms: number) => void;
+      setImmediate: (run: () => void) => void;
+      performance: object;
+    };
+    const bytes = (size: number) => this.#bytes(size);
+    const replaced = {
+      "node:perf_hooks": { performance },
+      "node:timers/promises": {
+        setTimeout: (ms: number, value: unknown) =>
+          new Promise((resolve) => setTimeout(() => resolve(value), ms)),
+        setImmediate: (value: unknown) =>
+          new Promise((resolve) => setImmediate(() => resolve(value))),
+      },
+      "node:crypto": {
+        ...crypto,
+        randomBytes: bytes,
+        randomUUID: () => bytes(16).toString("hex"),
+        randomInt: (most: number) => bytes(4).readUInt32BE() % most,
+        randomFillSync: (buffer: Uint8Array) => {
+          buffer.set(bytes(buffer.byteLength));
+          return buffer;
+        },
+      },
+      "lru-cache": { LRUCache: SmallCache },
+    };
+    const isOwn = (file: string) => file.startsWith(LIB) || file.startsWith(EXPRESS_SESSION);
+    const loader = new Loader({ globals, replaced, isOwn, patches });
+    this.library = loader.load(join(LIB, "index.ts")) as Library;
+    this.express = loader.load(join(EXPRESS_SESSION, "index.js")) as unknown as ExpressSession;
+    for (const [name, value] of loader.exports()) {
+      const script = value as Partial<Script> | undefined;
+      if (typeof script?.sha === "string" && typeof script.source === "string") {
+        SCRIPTS.set(script.sha, name);
+      }
+    }
+  }
+
+  enter(clock: Clock, chance: Chance): void {
+    this.clock = clock;
+    this.chance = chance;
+    this.#drawn = 0;
+  }
+
+  #bytes(size: number): Buffer {
+    return Buffer.from(
+      Array.from({ length: size }, () => this.chance.below(256, `bytes ${this.#drawn++}`)),
+    );
+  }
+}
+
+/** The names of the library's scripts, for readers. */
+export const SCRIPTS = new Map<string, string>();
+
+/** A cache that forgets soon: what a process remembers of 50,000 sessions, it remembers here of eight. */
+class SmallCache<Value> {
+  readonly #entries = new Map<string, Value>();
+  readonly #max: number;
+
+  constructor({ max }: { max: number }) {
+    this.#max = Math.min(max, 8);
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get(key: string): Value | undefined {
+    const value = this.#entries.get(key);
+    if (value !== undefined) this.set(key, value);
+    return value;
+  }
+
+  peek(key: string): Value | undefined {
+    return this.#entries.get(key);
+  }
+
+  has(key: string): boolean {
+    return this.#entries.has(key);
+  }
+
+  set(key: string, value: Value): this {
+    this.#entries.delete(key);
+    this.#entries.set(key, value);
+    if (this.#entries.size > this.#max) this.#entries.delete([...this.#entries.keys()][0] as string);
+    return this;
+  }
+
+  delete(key: string): boolean {
+    return this.#entries.delete(key);
+  }
+
+  clear(): void {
+    this.#entries.clear();
+  }
+
+  keys() {
+    return this.#entries.keys();
+  }
+
+  values() {
+    return this.#entries.values();
+  }
+
+  entries() {
+    return this.#entries.entries();
+  }
+
+  [Symbol.iterator]() {
+    return this.#entries.entries();
+  }
+}
+
+/** A process of the app. */
+export class AppServer {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly client: SimulatedClient;
+  readonly stores: RedisStore[];
+  readonly express: ExpressSession;
+  /** How many of the next sessions its serializer fails to write. */
+  failing = 0;
+  readonly #network: Network;
+  #salt = 0;
+
+  /** @param stores - how many stores it has */
+  constructor(name: string, room: Room, network: Network, variant: Variant, stores: number) {
+    this.name = name;
+    this.#network = network;
+    this.express = room.express;
+    this.clock = new Clock(network.time);
+    room.enter(this.clock, network.chance);
+    this.client = new SimulatedClient(name, network, this.clock);
+    this.client.connect().catch(() => {});
+    const { library } = room;
+    this.stores = Array.from(
+      { length: stores },
+      () => new library.RedisStore(this.#options(variant) as never),
+    );
+  }
+
+  get isDead(): boolean {
+    return this.clock.isDead;
+  }
+
+  /** The process ends between two commands. */
+  kill(): void {
+    this.clock.isDead = true;
+    for (const client of this.client.family) client.abandon();
+  }
+
+  #options(variant: Variant): object {
+    const { rolling, absolute, touchAfter, conflict, users, limit, rejects, cache } = variant;
+    return {
+      client: this.client,
+      prefix: PREFIX,
+      ttl: TTL,
+      timeout: TIMEOUT,
+      rolling,
+      touchAfter,
+      ...(absolute && { absoluteTtl: 2 * TTL }),
+      conflict: conflict === "function" ? takeMine : conflict,
+      ...(users && { userId: (session: Tree) => session.user }),
+      ...(limit && { maxSessionsPerUser: limit, onLimit: rejects ? "reject" : "evict-oldest" }),
+      ...(cache && { cache: { max: 3 } }),
+      serializer: this.#serializer(variant),
+    };
+  }
+
+  #serializer({ serializer }: Variant): object {
+    const stringify = (session: object) => {
+      if (this.failing > 0) {
+        this.failing--;
+        throw new Error("the serializer fails");
+      }
+      return JSON.stringify(session);
+    };
+    switch (serializer) {
+      case "salted":
+        return {
+          parse: (text: string) => parse(text),
+          stringify: (session: object) =>
+            `{"salt":"${this.name} ${this.#salt++}",${stringify(session).slice(1)}`,
+        };
+      case "binary":
+        return {
+          binary: true,
+          parse: (bytes: Buffer) => parse(bytes.toString()),
+          stringify: (session: object) => Buffer.from(stringify(session)),
+        };
+      case "slow": {
+        const { time, chance } = this.#network;
+        let asked = 0;
+        const slowly = <T>(value: T) =>
+          new Promise<T>((resolve) => {
+            const took = chance.pick([0, 1, 5, 20], `${this.name} serializes ${asked++}`);
+            time.at(time.now + took, this.clock, () => resolve(value));
+          });
+        return {
+          parse: (text: string) => slowly(parse(text)),
+          stringify: (session: object) => slowly(stringify(session)),
+        };
+      }
+      default:
+        // The very object, which the library knows. It never fails.
+        return JSON;
+    }
+  }
+}
+
+/** A stored session without what only the serializer knows of. */
+export function parse(text: string): Tree {
+  const { salt: _, ...session } = JSON.parse(text) as Tree;
+  return session;
+}
+
+/** What a merge does, for places at the top. */
+function takeMine(ancestor: Tree, current: Tree, mine: Tree): Tree {
+  const result: Tree = { ...current };
+  for (const key of new Set([...Object.keys(ancestor), ...Object.keys(mine)])) {
+    if (JSON.stringify(ancestor[key]) === JSON.stringify(mine[key])) continue;
+    if (mine[key] === undefined) delete result[key];
+    else result[key] = mine[key];
+  }
+  return { ...result, cookie: mine.cookie };
+}

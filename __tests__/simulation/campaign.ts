@@ -1,0 +1,80 @@
+// Runs plans of many seeds, and makes a failing one as short as it gets.
+import type { Patch } from "./loader.js";
+import { type Plan, planOf } from "./plan.js";
+import { catchRejections, House, type Outcome, run } from "./run.js";
+import { shrunk } from "./shrink.js";
+
+/** What one worker is asked to do. */
+export interface Job {
+  readonly seed: number;
+  readonly runs: number;
+  /** Of so many workers this is one; each takes every so-manieth run. */
+  readonly workers: number;
+  readonly worker: number;
+  readonly patches?: Patch[];
+  /** Whether a failing run is made short. */
+  readonly shrink?: boolean;
+}
+
+/** A run that broke a promise. */
+export interface Failure {
+  readonly seed: number;
+  readonly runs: number;
+  readonly promise: number;
+  readonly what: string;
+  readonly plan: Plan;
+  readonly told: readonly string[];
+}
+
+/** What came of a job. */
+export interface Result {
+  readonly runs: number;
+  readonly events: number;
+  readonly leniencies: Record<string, number>;
+  readonly failure: Failure | undefined;
+}
+
+/** The seed of a run in a campaign. */
+export function seedOf(campaign: number, number: number): number {
+  return (campaign + number) >>> 0;
+}
+
+/** Runs plans until one fails or all are done. */
+export async function campaign(
+  { seed, runs, workers, worker, patches = [], shrink = true }: Job,
+  onProgress: (runs: number) => void = () => {},
+): Promise<Result> {
+  catchRejections();
+  const house = new House(patches);
+  const leniencies: Record<string, number> = {};
+  let events = 0;
+  let done = 0;
+  for (let number = worker; number < runs; number += workers) {
+    const plan = planOf(seedOf(seed, number));
+    const outcome = await run(plan, house);
+    done++;
+    events += outcome.events;
+    for (const [reason, count] of outcome.leniencies) {
+      leniencies[reason] = (leniencies[reason] ?? 0) + count;
+    }
+    if (outcome.broken !== undefined) {
+      const failure = await explained(plan, outcome, house, shrink);
+      return { runs: done, events, leniencies, failure: { ...failure, runs: number + 1 } };
+    }
+    if (done % 50 === 0) onProgress(done);
+  }
+  return { runs: done, events, leniencies, failure: undefined };
+}
+
+async function explained(plan: Plan, outcome: Outcome, house: House, shrink: boolean) {
+  const short = shrink ? await shrunk(plan, outcome.broken?.promise as number, house) : plan;
+  const { broken, told } = await run(short, house, true);
+  const { promise, what } = broken ?? { promise: 0, what: "another run of the same plan breaks nothing" };
+  return { seed: plan.seed, promise, what, plan: short, told };
+}
+
+/** One run of one seed, told. */
+export async function tell(seed: number, patches: Patch[] = []): Promise<Outcome> {
+  catchRejections();
+  return run(planOf(seed), new House(patches), true);
+}
