@@ -316,7 +316,7 @@ export class Player {
     this.#held = undefined;
     put(session, place, this.#value);
     const asked: Asked = { what: "save", sid, held, isWhole };
-    await this.#ask(asked, (_, done) => store.set(sid, session as never, done));
+    await this.#ask(asked, (given, done) => given.set(sid, session as never, done));
   }
 
   #sleep(ms: number): Promise<void> {

@@ -40,6 +40,8 @@ export function seedOf(campaign: number, number: number): number {
 }
 
 /** Runs plans until one fails or all are done. */
+export { House, planOf, run, catchRejections };
+
 export async function campaign(
   { seed, runs, workers, worker, patches = [], shrink = true }: Job,
   onProgress: (runs: number) => void = () => {},

@@ -177,7 +177,9 @@ const livesAreAsLongAsTheyShould: Promised = (history, lenient) => {
 
 /** 4. Two users are never mixed: what is written into a session was asked for as its user. */
 const usersAreNotMixed: Promised = (history) => {
-  if (history.rules.conflict === "overwrite") return undefined;
+  const { conflict, users } = history.rules;
+  // Whose session it is, a store knows by `userId` only.
+  if (conflict === "overwrite" || !users) return undefined;
   for (const { version, before } of transitions(history)) {
     if (version.places === null) continue;
     for (const place of differences(before.places ?? new Map(), version.places)) {
