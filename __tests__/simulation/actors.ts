@@ -1,6 +1,5 @@
 // What apps do with a store: requests, plain code, an operator. Everything they ask is written down.
 import { type AppServer, type LiveSession, parse } from "./app-server.js";
-import { bytesOf } from "./redis.js";
 import {
   type Call,
   type History,
@@ -12,6 +11,7 @@ import {
   type Wish,
 } from "./history.js";
 import { type Actor, type Step, TTL } from "./plan.js";
+import { bytesOf } from "./redis.js";
 import type { Chance, Time } from "./time.js";
 
 type Tree = Record<string, unknown>;
@@ -166,9 +166,9 @@ export class Player {
     this.#held = undefined;
     if (sid === undefined) return this.#generate();
     const store = this.#store;
-    const plain = (await this.#ask({ what: "get", sid }, (_, done) => store.get(sid, done))) as
-      | Tree
-      | null;
+    const plain = (await this.#ask({ what: "get", sid }, (_, done) =>
+      store.get(sid, done),
+    )) as Tree | null;
     if (plain === null) return this.#generate();
     const session = store.createSession({ sessionID: sid } as never, plain as never);
     this.#hold(sid, session as unknown as Tree, true);
@@ -179,7 +179,9 @@ export class Player {
     const { Session, Cookie } = this.#server.express;
     const session = new Session({ sessionID: sid });
     // Of three browsers each gets a cookie of another kind.
-    session.cookie = new Cookie([{}, { maxAge: 5000 }, { maxAge: 8000 }][this.#actor.browser] ?? {});
+    session.cookie = new Cookie(
+      [{}, { maxAge: 5000 }, { maxAge: 8000 }][this.#actor.browser] ?? {},
+    );
     this.#hold(sid, session, false);
   }
 
@@ -264,9 +266,9 @@ export class Player {
     const sid = this.#stage.jars.get(this.#actor.browser);
     if (sid === undefined) return;
     const store = this.#store;
-    const plain = (await this.#ask({ what: "get", sid }, (_, done) => store.get(sid, done))) as
-      | Tree
-      | null;
+    const plain = (await this.#ask({ what: "get", sid }, (_, done) =>
+      store.get(sid, done),
+    )) as Tree | null;
     if (plain === null) return;
     const held = this.#hold(sid, plain, true);
     this.#held = undefined;
@@ -280,7 +282,14 @@ export class Player {
     const session: Tree = { cookie: { originalMaxAge: null } };
     put(session, place, this.#value);
     const places = placesOf(session);
-    const asked: Asked = { what: "save", sid, isNew: true, isWhole: true, places, idle: TTL * 1000 };
+    const asked: Asked = {
+      what: "save",
+      sid,
+      isNew: true,
+      isWhole: true,
+      places,
+      idle: TTL * 1000,
+    };
     await this.#ask(asked, (store, done) => store.set(sid, session as never, done));
   }
 

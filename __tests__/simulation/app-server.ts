@@ -128,7 +128,8 @@ class SmallCache<Value> {
   set(key: string, value: Value): this {
     this.#entries.delete(key);
     this.#entries.set(key, value);
-    if (this.#entries.size > this.#max) this.#entries.delete([...this.#entries.keys()][0] as string);
+    if (this.#entries.size > this.#max)
+      this.#entries.delete([...this.#entries.keys()][0] as string);
     return this;
   }
 

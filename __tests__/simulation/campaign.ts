@@ -40,7 +40,7 @@ export function seedOf(campaign: number, number: number): number {
 }
 
 /** Runs plans until one fails or all are done. */
-export { House, planOf, run, catchRejections };
+export { catchRejections, House, planOf, run };
 
 export async function campaign(
   { seed, runs, workers, worker, patches = [], shrink = true }: Job,
@@ -71,7 +71,10 @@ export async function campaign(
 async function explained(plan: Plan, outcome: Outcome, house: House, shrink: boolean) {
   const short = shrink ? await shrunk(plan, outcome.broken?.promise as number, house) : plan;
   const { broken, told } = await run(short, house, true);
-  const { promise, what } = broken ?? { promise: 0, what: "another run of the same plan breaks nothing" };
+  const { promise, what } = broken ?? {
+    promise: 0,
+    what: "another run of the same plan breaks nothing",
+  };
   return { seed: plan.seed, promise, what, plan: short, told };
 }
 

@@ -42,6 +42,9 @@ export interface Network {
   readonly tell: ((what: string) => void) | undefined;
 }
 
+/** The process that looks at what is left in the end; nothing disturbs it. */
+export const OBSERVER = "observer";
+
 const LATENCIES = [0, 1, 1, 1, 2, 2, 3, 5, 8, 13];
 
 /** Which commands only read. */
@@ -145,7 +148,9 @@ export class Link {
       return;
     }
     const reply = server.execute(asked.words, this);
-    tell?.(`${this.name}: ${shownCommand(asked.words)} → ${shownReply(reply)}${fault ? ` (${fault})` : ""}`);
+    tell?.(
+      `${this.name}: ${shownCommand(asked.words)} → ${shownReply(reply)}${fault ? ` (${fault})` : ""}`,
+    );
     if (!this.isOpen) return;
     if (fault === "answer lost" || fault === "command twice") {
       if (fault === "command twice") this.#client.again = asked;
@@ -164,6 +169,7 @@ export class Link {
 
   #latency(name: string): number {
     const { chance, timeout } = this.#network;
+    if (this.process === OBSERVER) return 1;
     if (chance.of(`${name} slow`) < 0.01) return timeout * 0.6;
     return chance.pick(LATENCIES, name);
   }
@@ -250,7 +256,8 @@ export class SimulatedClient extends EventEmitter {
         if (time.now < this.#network.downUntil) {
           const error = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
           if (this.listenerCount("error") > 0) this.emit("error", error);
-          return reject(error);
+          if (this.options.socket?.reconnectStrategy === false) return reject(error);
+          return this.#reconnect(resolve);
         }
         this.#link = new Link(`${this.name}/${this.#links}`, this.#network, this);
         this.isReady = true;
@@ -287,7 +294,8 @@ export class SimulatedClient extends EventEmitter {
     this.isOpen = false;
     this.isReady = false;
     this.#link?.abandon();
-    for (const { reject } of this.#link?.waiting ?? []) reject(new Error("The client was destroyed"));
+    for (const { reject } of this.#link?.waiting ?? [])
+      reject(new Error("The client was destroyed"));
     this.#link = undefined;
   }
 
@@ -331,12 +339,12 @@ export class SimulatedClient extends EventEmitter {
     if (link === this.#link && this.options.emitInvalidate) this.#link?.tracked.add(key);
   }
 
-  #reconnect(): void {
+  #reconnect(connected = () => {}): void {
     const { time, chance } = this.#network;
     const pause = chance.pick([5, 20, 50, 100], `${this.name} ${this.#links} pause`);
     this.emit("reconnecting");
     time.at(time.now + pause, this.clock, () => {
-      if (this.isOpen) this.connect().catch(() => this.isOpen && this.#reconnect());
+      if (this.isOpen) this.connect().then(connected, () => {});
     });
   }
 

@@ -1,4 +1,7 @@
 // The store's contract: what must hold at the end of every run. This file is the specification.
+
+import { shownAnswer, shownCall } from "./actors.js";
+import { OBSERVER } from "./client.js";
 import {
   type Call,
   type History,
@@ -8,7 +11,6 @@ import {
   shownPlaces,
   type Version,
 } from "./history.js";
-import { shownAnswer, shownCall } from "./actors.js";
 
 /** A promise that was broken. */
 export interface Broken {
@@ -66,7 +68,8 @@ const changesAreKept: Promised = (history, lenient) => {
     for (const place of differences(before.places, version.places)) {
       const leaf = version.places.get(place);
       if (savers.some((call) => wants(call, place, leaf))) continue;
-      if (leaf === "{}" || (leaf === undefined && isEnclosed(place, before.places, version.places))) continue;
+      if (leaf === "{}" || (leaf === undefined && isEnclosed(place, before.places, version.places)))
+        continue;
       if (leaf === undefined && before.places.get(place) === "{}") continue;
       return `${at(version)}: ${place} of ${version.sid} was ${before.places.get(place) ?? "nothing"} and became ${leaf ?? "nothing"}, which no request under way asked for`;
     }
@@ -74,18 +77,24 @@ const changesAreKept: Promised = (history, lenient) => {
   for (const call of history.calls) {
     if (call.what !== "save" || call.ended === undefined || call.isWhole) continue;
     if (call.answer === "GONE") {
-      if (!isReallyGone(history, call)) return `${shown(call)}, but the session was there all the while, and the same user's`;
+      if (!isReallyGone(history, call))
+        return `${shown(call)}, but the session was there all the while, and the same user's`;
       continue;
     }
     if (!isConfirmed(call) || conflict === "overwrite") continue;
     for (const [place, { value, since, isUndone, instead }] of call.wishes) {
       const versions = history.during(call.sid, Math.min(since, call.began), call.ended);
       const isThere = versions.some(({ places }) =>
-        isUndone ? places?.get(place) !== instead : places !== null && same(places.get(place), value),
+        isUndone
+          ? places?.get(place) !== instead
+          : places !== null && same(places.get(place), value),
       );
       if (isThere) continue;
       const [outer, inner] = place.split("/");
-      if (inner !== undefined && versions.some(({ places }) => places?.get(outer as string) !== "{}" || true)) {
+      if (
+        inner !== undefined &&
+        versions.some(({ places }) => places?.get(outer as string) !== "{}" || true)
+      ) {
         lenient("the enclosing object was replaced");
         continue;
       }
@@ -101,8 +110,12 @@ const theDeadStayDead: Promised = (history, lenient) => {
     if (before.places !== null || version.places === null) continue;
     const makers = history.calls.filter(
       (call) =>
-        call.what === "save" && call.isNew && call.sid === version.sid &&
-        call.process === version.process && call.began < version.order && isWritten(call, version),
+        call.what === "save" &&
+        call.isNew &&
+        call.sid === version.sid &&
+        call.process === version.process &&
+        call.began < version.order &&
+        isWritten(call, version),
     );
     if (makers.some((call) => isOpen(history, call, version.order))) {
       if (makers.every((call) => wasEnded(history, call, version.order))) lenient("late creation");
@@ -132,7 +145,9 @@ const livesAreAsLongAsTheyShould: Promised = (history, lenient) => {
   const { rules, calls } = history;
   const clockSet = (sid: string) =>
     history.steps.length > 0 &&
-    history.steps.some(({ process }) => calls.some((call) => call.sid === sid && call.process === process));
+    history.steps.some(({ process }) =>
+      calls.some((call) => call.sid === sid && call.process === process),
+    );
   for (const { version, before } of transitions(history)) {
     if (version.places !== null && version.ends === undefined) {
       return `${at(version)}: ${version.sid} never ends`;
@@ -143,10 +158,14 @@ const livesAreAsLongAsTheyShould: Promised = (history, lenient) => {
       const slack = rules.rolling ? Math.min(rules.touchAfter, idle / 60) : 0;
       const most = Math.ceil(idle + slack) + 2;
       // What was asked for by an object whose cookie is another one is its own business.
-      const asked = Math.max(most, ...openCalls(history, version).map((call) => (call.idle ?? 0) * (1 + 1 / 60) + 2));
+      const asked = Math.max(
+        most,
+        ...openCalls(history, version).map((call) => (call.idle ?? 0) * (1 + 1 / 60) + 2),
+      );
       if (version.ends - time > asked) {
         if (clockSet(sid)) lenient("the clock was set");
-        else return `${at(version)}: ${sid} lives for ${version.ends - time} ms, ${idle} are asked for and ${Math.floor(slack)} are allowed more`;
+        else
+          return `${at(version)}: ${sid} lives for ${version.ends - time} ms, ${idle} are asked for and ${Math.floor(slack)} are allowed more`;
       }
     }
     if (before.places === null) continue;
@@ -155,22 +174,37 @@ const livesAreAsLongAsTheyShould: Promised = (history, lenient) => {
     if (due === undefined) continue;
     const ends = version.why === "expired" ? time : version.ends;
     if (version.why === "removed" && isEnding(history, version)) continue;
-    if (version.why !== "expired" && version.why !== "written" && version.why !== "removed") continue;
+    // A request that asks for a shorter life has it.
+    if (
+      openCalls(history, version).some(
+        ({ idle }) => idle !== undefined && idle < (due.call.idle as number) - 1000,
+      )
+    )
+      continue;
+    if (version.why !== "expired" && version.why !== "written" && version.why !== "removed")
+      continue;
     const until = version.why === "removed" ? time : (ends as number);
     if (until + 1 >= due.until) continue;
     if (clockSet(sid)) lenient("the clock was set");
-    else return `${at(version)}: ${sid} ${version.places === null ? "is gone" : "ends"} ${due.until - until} ms before its idle timeout: ${shown(due.call)}`;
+    else
+      return `${at(version)}: ${sid} ${version.places === null ? "is gone" : "ends"} ${due.until - until} ms before its idle timeout: ${shown(due.call)}`;
   }
   // What was told to be renewed is.
   for (const call of calls) {
-    if ((call.what !== "touch" && call.what !== "save") || !isConfirmed(call) || call.idle === undefined) continue;
+    if (
+      (call.what !== "touch" && call.what !== "save") ||
+      !isConfirmed(call) ||
+      call.idle === undefined
+    )
+      continue;
     if (call.answer === "EXPIRED" || call.isWhole) continue;
     const version = history.at(call.sid, call.ended as number);
     if (version.places === null || version.ends === undefined) continue;
     const until = untilOf(history, call, version);
     if (until === undefined || version.ends + 1 >= until) continue;
     if (clockSet(call.sid)) lenient("the clock was set");
-    else return `${shown(call)}, but the session ends ${until - version.ends} ms before its idle timeout`;
+    else
+      return `${shown(call)}, but the session ends ${until - version.ends} ms before its idle timeout`;
   }
   return undefined;
 };
@@ -178,14 +212,19 @@ const livesAreAsLongAsTheyShould: Promised = (history, lenient) => {
 /** 4. Two users are never mixed: what is written into a session was asked for as its user. */
 const usersAreNotMixed: Promised = (history) => {
   const { conflict, users } = history.rules;
-  // Whose session it is, a store knows by `userId` only.
-  if (conflict === "overwrite" || !users) return undefined;
+  // Whose session it is, a store knows by `userId` only; and a function of the app decides by itself.
+  if (conflict !== "merge" || !users) return undefined;
   for (const { version, before } of transitions(history)) {
     if (version.places === null) continue;
     for (const place of differences(before.places ?? new Map(), version.places)) {
       const leaf = version.places.get(place);
       if (leaf === undefined || leaf === "{}" || place === "user") continue;
-      const authors = history.calls.filter((call) => call.sid === version.sid && call.began < version.order && same(call.places?.get(place), leaf));
+      const authors = history.calls.filter(
+        (call) =>
+          call.sid === version.sid &&
+          call.began < version.order &&
+          same(call.places?.get(place), leaf),
+      );
       if (authors.length > 0 && authors.every(({ user }) => user !== version.user)) {
         return `${at(version)}: ${place}=${leaf} was written by a request of ${authors[0]?.user ?? "nobody"} into a session of ${version.user ?? "nobody"}`;
       }
@@ -207,16 +246,26 @@ const usersFindTheirSessions: Promised = (history, lenient) => {
       if (finale.listed.get(user)?.includes(sid)) continue;
       const versions = history.versions.get(sid) ?? [];
       const last = versions.findLast(({ why }) => why === "written") as Version;
-      const became = versions.findLast((version, index) => version.user === user && versions[index - 1]?.user !== user) as Version;
-      const writers = history.calls.filter((call) => call.sid === sid && call.began < last.order && (call.ended ?? Infinity) > became.order);
-      if (history.losses.some((order) => order > became.order) || last.why === "failed over") lenient("the index was lost");
-      else if (writers.some((call) => call.error !== undefined || call.ended === undefined)) lenient("nobody could write the index");
+      const became = versions.findLast(
+        (version, index) => version.user === user && versions[index - 1]?.user !== user,
+      ) as Version;
+      const writers = history.calls.filter(
+        (call) =>
+          call.sid === sid && call.began < last.order && (call.ended ?? Infinity) > became.order,
+      );
+      if (history.losses.some((order) => order > became.order) || last.why === "failed over")
+        lenient("the index was lost");
+      else if (writers.some((call) => call.error !== undefined || call.ended === undefined))
+        lenient("nobody could write the index");
       else return `${sid} of ${user} lives and is not listed`;
     }
-    if (finale.left.get(user)?.length) return `destroyAllOf ${user} has left ${finale.left.get(user)}`;
+    if (finale.left.get(user)?.length)
+      return `destroyAllOf ${user} has left ${finale.left.get(user)}`;
     if (rules.limit !== undefined && live.length > rules.limit) {
       const isLost = history.losses.length > 0;
-      const isUnknown = history.calls.some((call) => call.error !== undefined || call.ended === undefined);
+      const isUnknown = history.calls.some(
+        (call) => call.error !== undefined || call.ended === undefined,
+      );
       if (isLost) lenient("the index was lost");
       else if (isUnknown) lenient("nobody could write the index");
       else return `${user} has ${live.length} sessions, ${rules.limit} are allowed: ${live}`;
@@ -258,9 +307,13 @@ const callsSettle: Promised = (history) => {
     if (call.isAbandoned) continue;
     if (call.answers > 1) return `${shown(call)}: its callback was called ${call.answers} times`;
     if (call.ended === undefined) return `${shown(call)}: never answered`;
-    if (call.error !== undefined && !call.error.startsWith("ERR_")) return `${shown(call)}: an error that is none of the store's`;
+    if (call.error !== undefined && !call.error.startsWith("ERR_"))
+      return `${shown(call)}: an error that is none of the store's`;
     const stopped = history.stops
-      .filter(({ process, until, from }) => process === call.process && until > call.beganAt && from < (call.endedAt as number))
+      .filter(
+        ({ process, until, from }) =>
+          process === call.process && until > call.beganAt && from < (call.endedAt as number),
+      )
       .reduce((sum, { from, until }) => sum + until - from, 0);
     const took = (call.endedAt as number) - call.beganAt - stopped;
     const most = boundOf(call) * rules.timeout;
@@ -280,10 +333,19 @@ const savesLandOnce: Promised = (history, lenient) => {
     for (const place of differences(before.places, version.places)) {
       const leaf = version.places.get(place);
       if (leaf === undefined || leaf === "{}" || place === "user") continue;
-      const earlier = all.slice(0, index).findLastIndex(({ places }) => same(places?.get(place), leaf));
+      const earlier = all
+        .slice(0, index)
+        .findLastIndex(({ places }) => same(places?.get(place), leaf));
       if (earlier < 0) continue;
-      const writers = openCalls(history, version).filter((call) => call.what === "save" && wants(call, place, leaf));
-      if (writers.some((call) => call.wishes.get(place)?.isUndone || isTakenBack(history, call, place, leaf))) continue;
+      const writers = openCalls(history, version).filter(
+        (call) => call.what === "save" && wants(call, place, leaf),
+      );
+      if (
+        writers.some(
+          (call) => call.wishes.get(place)?.isUndone || isTakenBack(history, call, place, leaf),
+        )
+      )
+        continue;
       if (all.slice(earlier, index + 1).some(({ why }) => why === "failed over")) continue;
       const first = all[earlier] as Version;
       const isHidden = writers.some((call) => !isRecognisable(call, first, before));
@@ -322,8 +384,14 @@ interface Transition {
 function* transitions(history: History): Generator<Transition> {
   for (const all of history.versions.values()) {
     for (const [index, version] of all.entries()) {
-      if (version.why === "failed over") continue;
-      const before = all[index - 1] ?? { ...version, places: null, user: undefined, text: null, ends: undefined };
+      if (version.why === "failed over" || version.process === OBSERVER) continue;
+      const before = all[index - 1] ?? {
+        ...version,
+        places: null,
+        user: undefined,
+        text: null,
+        ends: undefined,
+      };
       yield { version, before, index, all };
     }
   }
@@ -336,8 +404,13 @@ function isOpen(history: History, call: Call, order: number): boolean {
   // The next answer that its object got tells what became of it.
   const later = history.calls.find(
     (other) =>
-      other.object !== undefined && other.object === call.object && other.number > call.number &&
-      other.what === "save" && other.ended !== undefined && isKnown(other) && other.error === undefined,
+      other.object !== undefined &&
+      other.object === call.object &&
+      other.number > call.number &&
+      other.what === "save" &&
+      other.ended !== undefined &&
+      isKnown(other) &&
+      other.error === undefined,
   );
   return later === undefined || (later.ended as number) >= order;
 }
@@ -345,8 +418,10 @@ function isOpen(history: History, call: Call, order: number): boolean {
 function openCalls(history: History, version: Version): Call[] {
   return history.calls.filter(
     (call) =>
-      call.sid === version.sid && call.process === version.process &&
-      call.began < version.order && isOpen(history, call, version.order),
+      call.sid === version.sid &&
+      call.process === version.process &&
+      call.began < version.order &&
+      isOpen(history, call, version.order),
   );
 }
 
@@ -356,7 +431,13 @@ function isKnown(call: Call): boolean {
 }
 
 /** Errors that say that nothing was stored. */
-const DEFINITE = new Set(["ERR_CONFLICT", "ERR_INVALID_SESSION", "ERR_INVALID_SID", "ERR_TOO_MANY_SESSIONS", "ERR_CORRUPT_SESSION"]);
+const DEFINITE = new Set([
+  "ERR_CONFLICT",
+  "ERR_INVALID_SESSION",
+  "ERR_INVALID_SID",
+  "ERR_TOO_MANY_SESSIONS",
+  "ERR_CORRUPT_SESSION",
+]);
 
 function isConfirmed(call: Call): boolean {
   return call.ended !== undefined && call.error === undefined && call.answer !== "GONE";
@@ -392,9 +473,15 @@ function isReallyGone(history: History, call: Call): boolean {
   // It is another one's, or it is over, from the time when it was loaded on.
   const versions = history.during(call.sid, call.began, call.ended as number);
   if (versions.some(({ places }) => places === null)) return true;
-  if (versions.some((version) => version.user !== call.user || isPast(history, version, call))) return true;
+  if (versions.some((version) => version.user !== call.user || isPast(history, version, call)))
+    return true;
   const destroyed = history.calls.some(
-    (other) => other.what === "destroy" && other.sid === call.sid && other.process === call.process && other.began < (call.ended as number) && other.error !== undefined,
+    (other) =>
+      other.what === "destroy" &&
+      other.sid === call.sid &&
+      other.process === call.process &&
+      other.began < (call.ended as number) &&
+      other.error !== undefined,
   );
   return destroyed;
 }
@@ -417,7 +504,11 @@ function wasEnded(history: History, call: Call, order: number): boolean {
 }
 
 function diedLater(history: History, call: Call): boolean {
-  return history.calls.some(({ process, isAbandoned, began }) => process === `${call.process}'` || (process === call.process && isAbandoned && began > call.began));
+  return history.calls.some(
+    ({ process, isAbandoned, began }) =>
+      process === `${call.process}'` ||
+      (process === call.process && isAbandoned && began > call.began),
+  );
 }
 
 /** Whether a removal was asked for. */
@@ -427,7 +518,9 @@ function isEnding(history: History, version: Version): boolean {
   if (rules.limit !== undefined) return true;
   return history.calls.some(
     (call) =>
-      endings.includes(call.what) && call.process === version.process && call.began < version.order &&
+      endings.includes(call.what) &&
+      call.process === version.process &&
+      call.began < version.order &&
       (call.what !== "destroy" || call.sid === version.sid) &&
       (call.ended === undefined || call.ended > version.order || call.error !== undefined),
   );
@@ -441,20 +534,39 @@ function untilOf(history: History, call: Call, version: Version): number | undef
   // Another request has changed how long it lives; originalMaxAge drifts with the clock.
   if (Math.abs(now - idle) > 1000) return undefined;
   const created = version.created;
-  const limit = Math.min(rules.rolling ? Infinity : Math.min(idle, now), rules.deadline ?? Infinity);
+  const limit = Math.min(
+    rules.rolling ? Infinity : Math.min(idle, now),
+    rules.deadline ?? Infinity,
+  );
   const until = call.beganAt + Math.min(idle, now);
   if (limit === Infinity) return until;
   return created === undefined ? undefined : Math.min(until, created + limit);
 }
 
 /** The latest that a session has to live to for what was confirmed before. */
-function dueBefore(history: History, sid: string, order: number, version: Version): { until: number; call: Call } | undefined {
+function dueBefore(
+  history: History,
+  sid: string,
+  order: number,
+  version: Version,
+): { until: number; call: Call } | undefined {
   let due: { until: number; call: Call } | undefined;
   for (const call of history.calls) {
-    if (call.sid !== sid || call.idle === undefined || !isConfirmed(call) || (call.ended as number) >= order) continue;
+    if (
+      call.sid !== sid ||
+      call.idle === undefined ||
+      !isConfirmed(call) ||
+      (call.ended as number) >= order
+    )
+      continue;
     if ((call.what !== "touch" && call.what !== "save") || call.answer === "EXPIRED") continue;
     // Meanwhile it was another session.
-    if (history.during(sid, call.ended as number, order - 1).some(({ places, why }) => places === null || why === "failed over")) continue;
+    if (
+      history
+        .during(sid, call.ended as number, order - 1)
+        .some(({ places, why }) => places === null || why === "failed over")
+    )
+      continue;
     const until = untilOf(history, call, version);
     if (until !== undefined && (due === undefined || until > due.until)) due = { until, call };
   }
@@ -463,20 +575,39 @@ function dueBefore(history: History, sid: string, order: number, version: Versio
 
 /** When what a confirmed call has written, or found, became what it was. */
 function lastBefore(versions: readonly Version[], call: Call): number {
-  const own = versions.findLast(({ order, process }) => order > call.began && order <= (call.ended as number) && process === call.process);
+  const own = versions.findLast(
+    ({ order, process }) =>
+      order > call.began && order <= (call.ended as number) && process === call.process,
+  );
   return own?.order ?? 0;
 }
 
 /** Whether a request that took the value back has since set it again. */
 function isTakenBack(history: History, call: Call, place: string, leaf: Leaf): boolean {
   return history.calls.some(
-    (other) => other.object === call.object && other.number < call.number && other.what === "save" && !same(other.places?.get(place), leaf) && history.calls.some((first) => first.object === call.object && first.number < other.number && same(first.places?.get(place), leaf)),
+    (other) =>
+      other.object === call.object &&
+      other.number < call.number &&
+      other.what === "save" &&
+      !same(other.places?.get(place), leaf) &&
+      history.calls.some(
+        (first) =>
+          first.object === call.object &&
+          first.number < other.number &&
+          same(first.places?.get(place), leaf),
+      ),
   );
 }
 
 /** Whether of a save that landed something is left by which it can be known. */
 function isRecognisable(call: Call, landed: Version, before: Version): boolean {
-  return [...call.wishes].some(([place, { value }]) => value !== undefined && value !== "{}" && same(landed.places?.get(place), value) && same(before.places?.get(place), value));
+  return [...call.wishes].some(
+    ([place, { value }]) =>
+      value !== undefined &&
+      value !== "{}" &&
+      same(landed.places?.get(place), value) &&
+      same(before.places?.get(place), value),
+  );
 }
 
 function shown(call: Call): string {

@@ -7,13 +7,7 @@ export type Leaf = string | number | boolean | null | undefined;
 export type Places = ReadonlyMap<string, Leaf>;
 
 /** Why a session's key became what it is. */
-export type Why =
-  | "written"
-  | "removed"
-  | "expired"
-  | "evicted"
-  | "flushed"
-  | "failed over";
+export type Why = "written" | "removed" | "expired" | "evicted" | "flushed" | "failed over";
 
 /** What Redis held for a session, from one moment up to the next version. */
 export interface Version {
@@ -143,7 +137,8 @@ export class History {
   /** When the clock of a process was set. */
   readonly steps: { readonly order: number; readonly process: string; readonly ms: number }[] = [];
   /** When a process was stopped, and for how long, in ms. */
-  readonly stops: { readonly process: string; readonly from: number; readonly until: number }[] = [];
+  readonly stops: { readonly process: string; readonly from: number; readonly until: number }[] =
+    [];
   finale: Finale | undefined;
   #order = 0;
 
@@ -215,6 +210,8 @@ export function samePlaces(a: Places | null, b: Places | null): boolean {
 
 export function shownPlaces(places: Places | null): string {
   if (places === null) return "nothing";
-  const shown = [...places].filter(([, leaf]) => leaf !== "{}").map(([at, leaf]) => `${at}=${leaf}`);
+  const shown = [...places]
+    .filter(([, leaf]) => leaf !== "{}")
+    .map(([at, leaf]) => `${at}=${leaf}`);
   return shown.length === 0 ? "an empty session" : shown.sort().join(" ");
 }

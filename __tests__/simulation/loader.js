@@ -1,5 +1,5 @@
 // Loads sources as modules of their own, with other globals and other modules than this process has.
-import { readFileSync, existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -80,7 +80,10 @@ export class Loader {
       }
       const { code } = transformSync(source, {
         filename: file,
-        jsc: { target: "es2022", parser: { syntax: file.endsWith("ts") ? "typescript" : "ecmascript" } },
+        jsc: {
+          target: "es2022",
+          parser: { syntax: file.endsWith("ts") ? "typescript" : "ecmascript" },
+        },
         module: { type: "commonjs", ignoreDynamic: true },
         sourceMaps: "inline",
         isModule: file.endsWith("ts") ? true : "unknown",

@@ -37,7 +37,11 @@ export type Step =
   | { readonly do: "plain"; readonly place: string }
   /** The same without loading it. */
   | { readonly do: "overwrite"; readonly place: string }
-  | { readonly do: "give back"; readonly from: "sessions" | "sessionsOf" | "all"; readonly place: string }
+  | {
+      readonly do: "give back";
+      readonly from: "sessions" | "sessionsOf" | "all";
+      readonly place: string;
+    }
   | { readonly do: "list"; readonly user: string }
   | { readonly do: "destroy all"; readonly user: string }
   | { readonly do: "clear" }
@@ -204,16 +208,27 @@ export function planOf(seed: number): Plan {
     const connection = often(0.8) ? 0 : 1;
     const kind = below(20);
     if (kind < 10) {
-      troubles.push({ after, what: "fault", process, fault: pick(FAULTS), connection, writes: often(0.85) });
+      troubles.push({
+        after,
+        what: "fault",
+        process,
+        fault: pick(FAULTS),
+        connection,
+        writes: often(0.85),
+      });
     } else if (kind === 10) troubles.push({ after, what: "connection lost", process, connection });
     else if (kind === 11) {
       troubles.push({ after, what: "evict", kind: pick(["session", "index"]), pick: below(9) });
-    } else if (kind === 12) troubles.push(often(0.3) ? { after, what: "flush" } : { after, what: "forget scripts" });
+    } else if (kind === 12)
+      troubles.push(often(0.3) ? { after, what: "flush" } : { after, what: "forget scripts" });
     else if (kind === 13) troubles.push({ after, what: "fail over", lost: 1 + below(4) });
-    else if (kind === 14) troubles.push({ after, what: "server down", ms: pick([10, 50, 100, 300]) });
+    else if (kind === 14)
+      troubles.push({ after, what: "server down", ms: pick([10, 50, 100, 300]) });
     else if (kind === 15) troubles.push({ after, what: "server paused", ms: pick([20, 80, 200]) });
-    else if (kind === 16) troubles.push({ after, what: "clock", process, ms: pick([-500, -50, 50, 500]) });
-    else if (kind === 17) troubles.push({ after, what: "stop", process, ms: pick([30, 100, 1200]) });
+    else if (kind === 16)
+      troubles.push({ after, what: "clock", process, ms: pick([-500, -50, 50, 500]) });
+    else if (kind === 17)
+      troubles.push({ after, what: "stop", process, ms: pick([30, 100, 1200]) });
     else if (kind === 18) troubles.push({ after, what: "kill", process });
     else troubles.push({ after, what: "serializer fails", process });
   }

@@ -496,14 +496,17 @@ function score(text: Bytes): number {
   const special = /^([+-]?)inf$/i.exec(text);
   if (special) return special[1] === "-" ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
   const number = Number(text);
-  if (text.trim() === "" || Number.isNaN(number)) throw new Refusal("ERR value is not a valid float");
+  if (text.trim() === "" || Number.isNaN(number))
+    throw new Refusal("ERR value is not a valid float");
   return number;
 }
 
 /** `(5` is what lies beyond 5. */
 function range(from: Bytes, to: Bytes): (value: number) => boolean {
   const bound = (text: Bytes) =>
-    text.startsWith("(") ? ([score(text.slice(1)), true] as const) : ([score(text), false] as const);
+    text.startsWith("(")
+      ? ([score(text.slice(1)), true] as const)
+      : ([score(text), false] as const);
   const [least, isBeyond] = bound(from);
   const [most, isBelow] = bound(to);
   return (value) =>

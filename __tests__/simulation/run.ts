@@ -1,13 +1,12 @@
 // Runs one plan from its beginning to its rest, and asks the contract what it says.
-import { type Stage, Player, sessionOf } from "./actors.js";
+import { Player, type Stage, sessionOf } from "./actors.js";
 import { AppServer, PREFIX, Room, SCRIPTS } from "./app-server.js";
-import { type Network, type SimulatedClient } from "./client.js";
-import { Link } from "./client.js";
+import { Link, type Network, OBSERVER, type SimulatedClient } from "./client.js";
 import { type Broken, contract, type Leniencies } from "./contract.js";
 import { type Finale, History, placesOf, type Rules, type Why } from "./history.js";
 import type { Patch } from "./loader.js";
 import { PLAIN, type Plan, TIMEOUT, type Trouble, TTL, USERS, type Variant } from "./plan.js";
-import { type Change, hashOf, type Cause, SimulatedRedis, type Stored } from "./redis.js";
+import { type Cause, type Change, hashOf, SimulatedRedis, type Stored } from "./redis.js";
 import { Chance, Time } from "./time.js";
 
 /** What came of a run. */
@@ -169,7 +168,9 @@ class Run {
   #changed({ key, before, after }: Change, cause: Cause | undefined): void {
     const { connection } = cause ?? {};
     this.#clients((client) => client.invalidate(key, connection));
-    this.#fingerprint = hashOf(`${this.#fingerprint} ${key} ${this.#time.now} ${shownStored(after)}`);
+    this.#fingerprint = hashOf(
+      `${this.#fingerprint} ${key} ${this.#time.now} ${shownStored(after)}`,
+    );
     if (!key.startsWith(PREFIX)) {
       if (this.#why !== undefined) this.#history.losses.push(this.#history.next());
       return;
@@ -311,7 +312,7 @@ class Run {
     if (!this.#plan.variant.users) return finale;
     const variant = { ...this.#plan.variant, limit: undefined, rejects: false, cache: false };
     const room = this.#house.room(3);
-    const observer = new AppServer("observer", room, this.#network, variant, 1);
+    const observer = new AppServer(OBSERVER, room, this.#network, variant, 1);
     const store = observer.stores[0] as AppServer["stores"][number];
     const ask = async <T>(what: string, answer: Promise<T>): Promise<T | undefined> => {
       let result: T | undefined;
@@ -351,7 +352,10 @@ class Run {
       finale.listedAgain.set(user, listed);
       // What has come to its end meanwhile is not missed.
       const before = finale.live.get(user) as string[];
-      finale.live.set(user, before.filter((sid) => live(user).includes(sid)));
+      finale.live.set(
+        user,
+        before.filter((sid) => live(user).includes(sid)),
+      );
     }
     for (const user of USERS) {
       await ask(`destroyAllOf ${user}`, store.destroyAllOf(user));
@@ -368,7 +372,11 @@ function userOf(stored: Stored): unknown {
 function shownStored(stored: Stored | undefined): string {
   if (stored === undefined) return "nothing";
   const content =
-    stored.type === "string" ? stored.text : stored.type === "zset" ? [...stored.scores].join() : "";
+    stored.type === "string"
+      ? stored.text
+      : stored.type === "zset"
+        ? [...stored.scores].join()
+        : "";
   return `${content} ${stored.ends}`;
 }
 

@@ -44,11 +44,13 @@ function* shorter(plan: Plan): Generator<Plan> {
     }
   }
   for (const name of Object.keys(PLAIN) as (keyof Variant)[]) {
-    if (variant[name] !== PLAIN[name]) yield { ...plan, variant: { ...variant, [name]: PLAIN[name] } };
+    if (variant[name] !== PLAIN[name])
+      yield { ...plan, variant: { ...variant, [name]: PLAIN[name] } };
   }
   for (const [index, actor] of actors.entries()) {
     if (actor.store > 0) yield { ...plan, actors: actors.with(index, { ...actor, store: 0 }) };
-    if (actor.callbacks) yield { ...plan, actors: actors.with(index, { ...actor, callbacks: false }) };
+    if (actor.callbacks)
+      yield { ...plan, actors: actors.with(index, { ...actor, callbacks: false }) };
   }
   for (const [index, actor] of actors.entries()) {
     if (actor.process > 0 && troubles.length === 0) {

@@ -1,6 +1,7 @@
 // Runs many plans in a process of its own, and says what came of them.
-import { fileURLToPath } from "node:url";
+
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import * as loader from "./loader.js";
 
 const here = dirname(fileURLToPath(import.meta.url));
