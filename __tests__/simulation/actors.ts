@@ -2,6 +2,7 @@
 import { type AppServer, type LiveSession, parse } from "./app-server.js";
 import {
   type Call,
+  DEFINITE,
   type History,
   type Leaf,
   type Places,
@@ -341,6 +342,7 @@ export class Player {
     const { history, time, tell } = this.#stage;
     const { held, what, sid } = asked;
     const server = this.#server;
+    const tried = held && new Map(Array.from(held.tried, ([at, map]) => [at, new Map(map)]));
     const call: Call = {
       number: history.calls.length,
       actor: this.#actor.name,
@@ -358,6 +360,7 @@ export class Player {
       isAbandoned: false,
       object: held?.number,
       user: asked.user ?? (held?.session.user as string | undefined),
+      userBefore: held?.confirmed.get("user") as string | undefined,
       wishes: held && what === "save" ? wishesOf(held, history.next()) : new Map(),
       isNew: asked.isNew ?? false,
       isWhole: asked.isWhole ?? false,
@@ -377,7 +380,11 @@ export class Player {
           call.answer = result;
           if (what === "get") call.read = result === null ? null : placesOf(result as object);
           if (held && (what === "save" || what === "touch")) settle(held, call);
-        } else call.error = (error as { code?: string }).code ?? String(error.stack);
+        } else {
+          call.error = (error as { code?: string }).code ?? String(error.stack);
+          // Nothing was stored, and nothing will be.
+          if (held && DEFINITE.has(call.error)) held.tried = tried ?? held.tried;
+        }
         tell?.(`${call.actor} on ${server.name}: ${shownCall(call)} answers ${shownAnswer(call)}`);
         if (error === null) resolve(result);
         else reject(error);

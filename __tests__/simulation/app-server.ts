@@ -208,7 +208,8 @@ export class AppServer {
       ...(absolute && { absoluteTtl: 2 * TTL }),
       conflict: conflict === "function" ? takeMine : conflict,
       ...(users && { userId: (session: Tree) => session.user }),
-      ...(limit && { maxSessionsPerUser: limit, onLimit: rejects ? "reject" : "evict-oldest" }),
+      ...(users &&
+        limit && { maxSessionsPerUser: limit, onLimit: rejects ? "reject" : "evict-oldest" }),
       ...(cache && { cache: { max: 3 } }),
       serializer: this.#serializer(variant),
     };

@@ -1,6 +1,7 @@
 // Runs plans of many seeds, and makes a failing one as short as it gets.
 import type { Patch } from "./loader.js";
 import { type Plan, planOf } from "./plan.js";
+import { hashOf } from "./redis.js";
 import { catchRejections, House, type Outcome, run } from "./run.js";
 import { shrunk } from "./shrink.js";
 
@@ -31,6 +32,8 @@ export interface Result {
   readonly runs: number;
   readonly events: number;
   readonly leniencies: Record<string, number>;
+  /** Of all that happened in all runs. */
+  readonly fingerprint: number;
   readonly failure: Failure | undefined;
 }
 
@@ -51,21 +54,29 @@ export async function campaign(
   const leniencies: Record<string, number> = {};
   let events = 0;
   let done = 0;
+  let fingerprint = 0;
   for (let number = worker; number < runs; number += workers) {
     const plan = planOf(seedOf(seed, number));
     const outcome = await run(plan, house);
     done++;
     events += outcome.events;
+    fingerprint = hashOf(`${fingerprint} ${outcome.fingerprint} ${outcome.events}`);
     for (const [reason, count] of outcome.leniencies) {
       leniencies[reason] = (leniencies[reason] ?? 0) + count;
     }
     if (outcome.broken !== undefined) {
       const failure = await explained(plan, outcome, house, shrink);
-      return { runs: done, events, leniencies, failure: { ...failure, runs: number + 1 } };
+      return {
+        runs: done,
+        events,
+        leniencies,
+        fingerprint,
+        failure: { ...failure, runs: number + 1 },
+      };
     }
     if (done % 50 === 0) onProgress(done);
   }
-  return { runs: done, events, leniencies, failure: undefined };
+  return { runs: done, events, leniencies, fingerprint, failure: undefined };
 }
 
 async function explained(plan: Plan, outcome: Outcome, house: House, shrink: boolean) {
@@ -76,10 +87,4 @@ async function explained(plan: Plan, outcome: Outcome, house: House, shrink: boo
     what: "another run of the same plan breaks nothing",
   };
   return { seed: plan.seed, promise, what, plan: short, told };
-}
-
-/** One run of one seed, told. */
-export async function tell(seed: number, patches: Patch[] = []): Promise<Outcome> {
-  catchRejections();
-  return run(planOf(seed), new House(patches), true);
 }

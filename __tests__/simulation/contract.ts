@@ -4,6 +4,7 @@ import { shownAnswer, shownCall } from "./actors.js";
 import { OBSERVER } from "./client.js";
 import {
   type Call,
+  DEFINITE,
   type History,
   type Leaf,
   type Places,
@@ -38,8 +39,8 @@ export const LENIENCIES = {
     "A session was written and the process died, or got no answer, before it could write the entry: the next save or renewal makes up for it.",
   "the index was lost":
     "Eviction, FLUSHALL or a failover took the index: the next save or renewal of each session makes up for it.",
-  "an unanswered call of that time":
-    "The outcome of an unanswered call is unknown; that it happened later is one.",
+  "the last writer wins":
+    'Under "overwrite" a request with another cookie sets its own expiry, shorter or not, as with connect-redis.',
 } as const;
 
 /** All eight promises; the first that is broken. */
@@ -71,6 +72,13 @@ const changesAreKept: Promised = (history, lenient) => {
       if (leaf === "{}" || (leaf === undefined && isEnclosed(place, before.places, version.places)))
         continue;
       if (leaf === undefined && before.places.get(place) === "{}") continue;
+      // A function of the app decides; this one takes whole values at the top.
+      const outer = place.split("/")[0] as string;
+      if (
+        conflict === "function" &&
+        savers.some(({ wishes }) => [...wishes.keys()].some((each) => each.split("/")[0] === outer))
+      )
+        continue;
       return `${at(version)}: ${place} of ${version.sid} was ${before.places.get(place) ?? "nothing"} and became ${leaf ?? "nothing"}, which no request under way asked for`;
     }
   }
@@ -121,6 +129,17 @@ const theDeadStayDead: Promised = (history, lenient) => {
       if (makers.every((call) => wasEnded(history, call, version.order))) lenient("late creation");
       continue;
     }
+    // It was sent once and came late, whatever its object has got answered since.
+    const isLate = (call: Call) =>
+      call.error !== undefined &&
+      !DEFINITE.has(call.error) &&
+      history
+        .during(call.sid, call.began, version.order - 1)
+        .every(({ text }) => text !== version.text);
+    if (makers.some(isLate)) {
+      lenient("late creation");
+      continue;
+    }
     return `${at(version)}: ${version.sid} was gone and came back as ${shownPlaces(version.places)}`;
   }
   for (const call of history.calls) {
@@ -132,6 +151,13 @@ const theDeadStayDead: Promised = (history, lenient) => {
     // One without an answer is made up for, when Redis answers again.
     const isLost = call.error === "ERR_TIMEOUT" || call.error === "ERR_UNAVAILABLE";
     if (!isLost || diedLater(history, call)) continue;
+    // What the app stores anew takes the removal back.
+    const isAnew = (other: Call) =>
+      other.isNew &&
+      other.sid === call.sid &&
+      other.process === call.process &&
+      (other.ended ?? Infinity) > call.began;
+    if (history.calls.some(isAnew)) continue;
     const last = history.during(call.sid, call.began, Number.POSITIVE_INFINITY);
     if (last.every(({ places }) => places !== null)) {
       return `${shown(call)}, Redis answers again, and the session is still there`;
@@ -177,7 +203,7 @@ const livesAreAsLongAsTheyShould: Promised = (history, lenient) => {
     // A request that asks for a shorter life has it.
     if (
       openCalls(history, version).some(
-        ({ idle }) => idle !== undefined && idle < (due.call.idle as number) - 1000,
+        ({ idle }) => idle !== undefined && idle < (due.call.idle as number) - 500,
       )
     )
       continue;
@@ -186,6 +212,7 @@ const livesAreAsLongAsTheyShould: Promised = (history, lenient) => {
     const until = version.why === "removed" ? time : (ends as number);
     if (until + 1 >= due.until) continue;
     if (clockSet(sid)) lenient("the clock was set");
+    else if (isShortened(history, due.call)) lenient("the last writer wins");
     else
       return `${at(version)}: ${sid} ${version.places === null ? "is gone" : "ends"} ${due.until - until} ms before its idle timeout: ${shown(due.call)}`;
   }
@@ -203,6 +230,7 @@ const livesAreAsLongAsTheyShould: Promised = (history, lenient) => {
     const until = untilOf(history, call, version);
     if (until === undefined || version.ends + 1 >= until) continue;
     if (clockSet(call.sid)) lenient("the clock was set");
+    else if (isShortened(history, call)) lenient("the last writer wins");
     else
       return `${shown(call)}, but the session ends ${until - version.ends} ms before its idle timeout`;
   }
@@ -251,9 +279,15 @@ const usersFindTheirSessions: Promised = (history, lenient) => {
       ) as Version;
       const writers = history.calls.filter(
         (call) =>
-          call.sid === sid && call.began < last.order && (call.ended ?? Infinity) > became.order,
+          call.sid === sid &&
+          call.began < last.order &&
+          (call.error !== undefined || (call.ended ?? Infinity) > became.order),
       );
-      if (history.losses.some((order) => order > became.order) || last.why === "failed over")
+      if (
+        history.losses.some((order) => order > became.order) ||
+        became.why === "failed over" ||
+        last.why === "failed over"
+      )
         lenient("the index was lost");
       else if (writers.some((call) => call.error !== undefined || call.ended === undefined))
         lenient("nobody could write the index");
@@ -333,6 +367,8 @@ const savesLandOnce: Promised = (history, lenient) => {
     for (const place of differences(before.places, version.places)) {
       const leaf = version.places.get(place);
       if (leaf === undefined || leaf === "{}" || place === "user") continue;
+      // A function of the app decides; this one takes whole values at the top.
+      if (history.rules.conflict === "function" && place.includes("/")) continue;
       const earlier = all
         .slice(0, index)
         .findLastIndex(({ places }) => same(places?.get(place), leaf));
@@ -401,7 +437,7 @@ function* transitions(history: History): Generator<Transition> {
 function isOpen(history: History, call: Call, order: number): boolean {
   if (call.ended === undefined || call.ended >= order) return true;
   if (isKnown(call)) return false;
-  // The next answer that its object got tells what became of it.
+  // The next confirmation of its object tells what became of it.
   const later = history.calls.find(
     (other) =>
       other.object !== undefined &&
@@ -409,8 +445,7 @@ function isOpen(history: History, call: Call, order: number): boolean {
       other.number > call.number &&
       other.what === "save" &&
       other.ended !== undefined &&
-      isKnown(other) &&
-      other.error === undefined,
+      isConfirmed(other),
   );
   return later === undefined || (later.ended as number) >= order;
 }
@@ -429,15 +464,6 @@ function openCalls(history: History, version: Version): Call[] {
 function isKnown(call: Call): boolean {
   return call.error === undefined ? call.ended !== undefined : DEFINITE.has(call.error);
 }
-
-/** Errors that say that nothing was stored. */
-const DEFINITE = new Set([
-  "ERR_CONFLICT",
-  "ERR_INVALID_SESSION",
-  "ERR_INVALID_SID",
-  "ERR_TOO_MANY_SESSIONS",
-  "ERR_CORRUPT_SESSION",
-]);
 
 function isConfirmed(call: Call): boolean {
   return call.ended !== undefined && call.error === undefined && call.answer !== "GONE";
@@ -473,7 +499,9 @@ function isReallyGone(history: History, call: Call): boolean {
   // It is another one's, or it is over, from the time when it was loaded on.
   const versions = history.during(call.sid, call.began, call.ended as number);
   if (versions.some(({ places }) => places === null)) return true;
-  if (versions.some((version) => version.user !== call.user || isPast(history, version, call)))
+  if (
+    versions.some((version) => version.user !== call.userBefore || isPast(history, version, call))
+  )
     return true;
   const destroyed = history.calls.some(
     (other) =>
@@ -541,6 +569,20 @@ function untilOf(history: History, call: Call, version: Version): number | undef
   const until = call.beganAt + Math.min(idle, now);
   if (limit === Infinity) return until;
   return created === undefined ? undefined : Math.min(until, created + limit);
+}
+
+/** Whether a request with a cookie that ends sooner has had the last word since. */
+function isShortened(history: History, call: Call): boolean {
+  const idle = call.idle as number;
+  return (
+    history.rules.conflict === "overwrite" &&
+    history.calls.some(
+      (other) =>
+        other.sid === call.sid &&
+        (other.ended ?? Number.POSITIVE_INFINITY) > call.began &&
+        (other.idle ?? idle) < idle - 500,
+    )
+  );
 }
 
 /** The latest that a session has to live to for what was confirmed before. */

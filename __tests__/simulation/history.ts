@@ -78,6 +78,8 @@ export interface Call {
   readonly object: number | undefined;
   /** Whose session the object was. */
   readonly user: string | undefined;
+  /** Whose it was when the store last confirmed what it is. */
+  readonly userBefore: string | undefined;
   /** What the object wants, since the store last confirmed a save of it. */
   readonly wishes: ReadonlyMap<string, Wish>;
   /** Whether it may make a session where none is. */
@@ -215,3 +217,12 @@ export function shownPlaces(places: Places | null): string {
     .map(([at, leaf]) => `${at}=${leaf}`);
   return shown.length === 0 ? "an empty session" : shown.sort().join(" ");
 }
+
+/** Errors that say that nothing was stored. */
+export const DEFINITE = new Set([
+  "ERR_CONFLICT",
+  "ERR_INVALID_SESSION",
+  "ERR_INVALID_SID",
+  "ERR_TOO_MANY_SESSIONS",
+  "ERR_CORRUPT_SESSION",
+]);

@@ -1,5 +1,7 @@
 // Compiles the Lua of Redis scripts to JavaScript: the simulated server runs the library's own text.
 
+import { createHash } from "node:crypto";
+
 /** A Lua value; `undefined` is nil. Strings hold one character for each byte, as everywhere in here. */
 export type Lua = undefined | boolean | number | string | LuaTable | LuaFunction;
 /** Lua functions take and give several values. */
@@ -567,6 +569,7 @@ const STRINGS = library({
     const end = to === undefined ? text.length : place(numberOf(to));
     return [text.slice(Math.max(0, place(numberOf(from)) - 1), end)];
   },
+  format: (pattern, ...given) => [formattedBy(textOf(pattern), given)],
   len: (value) => [textOf(value).length],
   lower: (value) => [textOf(value).toLowerCase()],
   upper: (value) => [textOf(value).toUpperCase()],
@@ -580,6 +583,17 @@ const STRINGS = library({
     return at < 0 ? [undefined] : [at + 1, at + pattern.length];
   },
 });
+
+/** `string.format`, as far as it is used. */
+function formattedBy(pattern: string, given: Lua[]): string {
+  let next = 0;
+  return pattern.replace(/%(0?)(\d*)([ds%])/g, (_, zero: string, width: string, kind: string) => {
+    if (kind === "%") return "%";
+    const value = given[next++];
+    const text = kind === "d" ? String(Math.trunc(numberOf(value))) : textOf(value);
+    return text.padStart(Number(width), zero === "" ? " " : "0");
+  });
+}
 
 const TABLES = library({
   insert(table, ...given) {
@@ -664,6 +678,7 @@ function globalsOf(server: ScriptServer, keys: string[], args: string[]): LuaTab
     },
     error_reply: reply("err"),
     status_reply: reply("ok"),
+    sha1hex: (text) => [createHash("sha1").update(textOf(text), "latin1").digest("hex")],
     replicate_commands: () => [true],
   });
   globals.set("redis", redis);

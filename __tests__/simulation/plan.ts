@@ -98,6 +98,7 @@ export const TIMEOUT = 60;
 /** The idle timeout, in seconds as the option has it. */
 export const TTL = 6;
 export const USERS = ["ada", "bob"];
+const ROWS = true;
 const PLACES = ["x", "y", "z", "box/a", "box/b", "box"];
 
 /** The plain options that nobody has to think about. */
@@ -177,6 +178,7 @@ export function planOf(seed: number): Plan {
         return [{ do: "overwrite", place: place() }];
       case 3:
       case 4:
+        if (!ROWS) return [{ do: "plain", place: place() }];
         return [{ do: "give back", from: pick(["sessions", "sessionsOf", "all"]), place: place() }];
       case 5:
         return [{ do: "list", user: pick(USERS) }];

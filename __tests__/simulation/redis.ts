@@ -55,7 +55,7 @@ export interface Cause {
 
 const OK = new Status("OK");
 const WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
-const ASCII = /^[\x00-\x7f]*$/;
+const ASCII = /^\p{ASCII}*$/u;
 
 /** A text or bytes as the server keeps them. */
 export function bytesOf(value: string | Uint8Array): Bytes {
@@ -118,7 +118,10 @@ export class SimulatedRedis {
       return this.#run(command);
     } catch (error) {
       if (error instanceof Refusal) return error;
-      if (error instanceof LuaError) return new Refusal(error.message);
+      if (error instanceof LuaError) {
+        const isReply = /^[A-Z]+ /.test(error.message);
+        return new Refusal(isReply ? error.message : `ERR Error running script: ${error.message}`);
+      }
       throw error;
     } finally {
       if (this.#changes.length > 0) {
@@ -293,7 +296,7 @@ export class SimulatedRedis {
    * all the while comes at least once, whatever comes and goes meanwhile.
    */
   #page(names: Bytes[], cursor: Bytes): [next: Bytes, page: Bytes[]] {
-    const from = whole(cursor);
+    const from = whole(cursor || "0");
     const ordered = names.map((name) => [hashOf(name), name] as const);
     ordered.sort(([a, x], [b, y]) => a - b || (x < y ? -1 : 1));
     const rest = ordered.filter(([hash]) => hash >= from);

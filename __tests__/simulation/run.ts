@@ -5,7 +5,7 @@ import { Link, type Network, OBSERVER, type SimulatedClient } from "./client.js"
 import { type Broken, contract, type Leniencies } from "./contract.js";
 import { type Finale, History, placesOf, type Rules, type Why } from "./history.js";
 import type { Patch } from "./loader.js";
-import { PLAIN, type Plan, TIMEOUT, type Trouble, TTL, USERS, type Variant } from "./plan.js";
+import { type Plan, TIMEOUT, type Trouble, TTL, USERS, type Variant } from "./plan.js";
 import { type Cause, type Change, hashOf, SimulatedRedis, type Stored } from "./redis.js";
 import { Chance, Time } from "./time.js";
 
@@ -104,7 +104,7 @@ class Run {
   }
 
   async run(): Promise<Outcome> {
-    const { plan } = { plan: this.#plan };
+    const plan = this.#plan;
     rejections.length = 0;
     const stores = 1 + Math.max(...plan.actors.map(({ store }) => store), 0);
     for (let number = 0; number < plan.processes; number++) this.#start(number, stores);
@@ -209,7 +209,7 @@ class Run {
   }
 
   #makeTrouble(trouble: Trouble, stores: number): void {
-    const { tell, time } = { tell: this.#network.tell, time: this.#time };
+    const { tell, time } = this.#network;
     const server = "process" in trouble ? this.#servers[trouble.process] : undefined;
     const { what } = trouble;
     switch (what) {
@@ -230,11 +230,13 @@ class Run {
         const key = kind[trouble.pick % kind.length];
         if (key === undefined) return;
         tell?.(`TROUBLE: ${key} is evicted`);
-        return this.#because("evicted", () => this.#server.evict(key));
+        this.#because("evicted", () => this.#server.evict(key));
+        return;
       }
       case "flush":
         tell?.("TROUBLE: FLUSHALL");
-        return this.#because("flushed", () => this.#server.execute(["FLUSHALL"]));
+        this.#because("flushed", () => this.#server.execute(["FLUSHALL"]));
+        return;
       case "forget scripts":
         tell?.("TROUBLE: SCRIPT FLUSH");
         this.#server.execute(["SCRIPT", "FLUSH"]);
@@ -242,11 +244,13 @@ class Run {
       case "fail over":
         tell?.(`TROUBLE: a failover loses the last ${trouble.lost} writes`);
         this.#clients((client) => client.cut());
-        return this.#because("failed over", () => this.#server.failOver(trouble.lost));
+        this.#because("failed over", () => this.#server.failOver(trouble.lost));
+        return;
       case "server down":
         tell?.(`TROUBLE: the server is down for ${trouble.ms} ms`);
         this.#network.downUntil = time.now + trouble.ms;
-        return this.#clients((client) => client.cut());
+        this.#clients((client) => client.cut());
+        return;
       case "server paused":
         tell?.(`TROUBLE: the server stands still for ${trouble.ms} ms`);
         this.#network.pausedUntil = time.now + trouble.ms;
@@ -277,7 +281,8 @@ class Run {
         for (const call of this.#history.calls) {
           if (call.process === server?.name && call.ended === undefined) call.isAbandoned = true;
         }
-        return this.#start(trouble.process, stores);
+        this.#start(trouble.process, stores);
+        return;
       case "serializer fails":
         if (server) server.failing = 1;
         return;
@@ -396,5 +401,3 @@ function rulesOf(variant: Variant): Rules {
     disableTouch: false,
   };
 }
-
-export { PLAIN };

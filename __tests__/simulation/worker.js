@@ -1,16 +1,27 @@
-// Runs many plans in a process of its own, and says what came of them.
-
+// Runs plans in a process of its own: `simulate` of workers.js starts one for each core.
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as loader from "./loader.js";
 
+/** @typedef {typeof import("./campaign.js")} Simulator */
+/** @typedef {import("./campaign.js").Job} Job */
+/** @typedef {import("./campaign.js").Result} Result */
+/** @typedef {{ runs: number } | { result: Result } | { error: string }} Message */
+
 const here = dirname(fileURLToPath(import.meta.url));
 
-/** The simulator itself, compiled. */
-export function simulator() {
-  const own = new loader.Loader({
-    replaced: { "./loader.js": loader },
-    isOwn: (file) => file.startsWith(here),
-  });
-  return /** @type {typeof import("./campaign.js")} */ (own.load(join(here, "campaign.ts")));
-}
+const own = new loader.Loader({
+  replaced: { "./loader.js": loader },
+  isOwn: (file) => file.startsWith(here),
+});
+const { campaign } = /** @type {Simulator} */ (own.load(join(here, "campaign.ts")));
+
+const tell = (/** @type {Message} */ message) => process.send?.(message);
+
+process.once("message", (job) => {
+  campaign(/** @type {Job} */ (job), (runs) => tell({ runs })).then(
+    (result) => tell({ result }),
+    (error) => tell({ error: String(error.stack) }),
+  );
+});
+process.on("disconnect", () => process.exit());

@@ -18,10 +18,15 @@ const MOST = 4;
 /** The reply of a write that has happened: of a script, of SET. */
 const DONE: ReadonlySet<unknown> = new Set([1, "1", "OK"]);
 
+/** Whether Redis has not answered, or was not even asked. */
+export function isSilence(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return code === "ERR_TIMEOUT" || code === "ERR_UNAVAILABLE";
+}
+
 /** Whether a failed write may have happened, or may happen later. */
 export function isInDoubt(error: unknown): boolean {
-  const { code } = error as { code?: unknown };
-  return (code === "ERR_TIMEOUT" || code === "ERR_UNAVAILABLE") && wasSent(error);
+  return isSilence(error) && wasSent(error);
 }
 
 /**

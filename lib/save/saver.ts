@@ -20,7 +20,7 @@ import {
 } from "../session/index.js";
 import { Conflicts } from "./conflict.js";
 import { Doomed } from "./doomed.js";
-import { Doubts, isInDoubt } from "./doubts.js";
+import { Doubts, isSilence } from "./doubts.js";
 import { fixationError, isFixation } from "./fixation.js";
 import { Turns } from "./turns.js";
 import { type SaveResult, type Step, type Wish, Writer, type WriterContext } from "./writer.js";
@@ -163,8 +163,7 @@ export class Saver {
         this.#doomed.delete(sid);
         return removed;
       } catch (error) {
-        const { code } = error as { code?: unknown };
-        if (code === "ERR_TIMEOUT" || code === "ERR_UNAVAILABLE") this.#doomed.add(sid, ending);
+        if (isSilence(error)) this.#doomed.add(sid, ending);
         throw error;
       }
     });
@@ -207,7 +206,7 @@ export class Saver {
       });
       return true;
     } catch (error) {
-      return !isInDoubt(error);
+      return !isSilence(error);
     }
   }
 

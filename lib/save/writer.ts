@@ -14,6 +14,7 @@ import {
   lifetime,
   type MergeReport,
   NONE,
+  pxOf,
   type Records,
   type Renewals,
   refreshExpires,
@@ -136,12 +137,11 @@ export class Writer {
     const { port, settings } = this.#context;
     if (this.isOver(life)) return this.#end(sid, step);
     const text = this.#sealed(plain, sid);
-    // At least 1: the millisecond may have passed since the line above.
-    const px = settings.disableTTL ? null : Math.max(1, life.exact - Date.now());
+    const px = settings.disableTTL ? null : pxOf(life, "exact");
     const sent = performance.now();
     step.report?.asked();
     const written = port.set(settings.prefix + sid, text.stored, px);
-    step.entry?.sent(px && life.exact);
+    step.entry?.sent(px && Date.now() + px);
     await written;
     step.report?.carried(text.stored);
     this.#remember(sid, text, px, sent, life);
@@ -186,7 +186,7 @@ export class Writer {
         : ["existing" as const]) {
         step.report?.asked();
         const written = port.set(key, text.stored, px, when);
-        if (life) step.entry?.sent(px === null ? null : life.relaxed);
+        if (px !== "keep") step.entry?.sent(px && Date.now() + px);
         isWritten = await written;
         if (isWritten) break;
       }
@@ -212,7 +212,16 @@ export class Writer {
     const { sid } = loaded;
     const { entry } = step;
     let reason: DiscardReason = "missing";
+    let last: Attempt | null = null;
     const plan = async (there: Text | null): Promise<Attempt | null> => {
+      // A client may send a command again. If another request has written the very same, it is as good.
+      if (last?.text && there && sameValue(there.stored, last.text.stored)) {
+        return { ...last, text: undefined };
+      }
+      last = await planned(there);
+      return last;
+    };
+    const planned = async (there: Text | null): Promise<Attempt | null> => {
       // Of a new object Redis may hold what its last write was to store. Nobody has said so yet.
       const guess = loaded.unanswered.at(-1)?.held;
       const base =
@@ -281,7 +290,7 @@ export class Writer {
         typeof px === "number"
           ? port.expire(key, px)
           : port.get(key).then((value) => value !== null);
-      if (life) entry?.sent(px === null ? null : life.relaxed);
+      if (px !== "keep") entry?.sent(px && Date.now() + px);
       if (!(await asked)) return null;
       if (life) this.#remember(sid, from, px, sent, life);
       else await this.#tellIndex(key, step);
@@ -390,7 +399,7 @@ export class Writer {
   async #send(
     { sid, entry, report }: Task,
     there: Text | null,
-    { text, life }: Attempt,
+    { text }: Attempt,
     px: TimeToLive,
   ): Promise<number | Value> {
     const { port, settings } = this.#context;
@@ -398,7 +407,7 @@ export class Writer {
     report?.asked();
     if (there === null) {
       const created = port.set(key, (text as Text).stored, px, "new");
-      if (life) entry?.sent(px === null ? null : life.relaxed);
+      if (px !== "keep") entry?.sent(px && Date.now() + px);
       if (await created) return 1;
       report?.asked();
       return (await port.get(key)) ?? 0;
@@ -408,7 +417,7 @@ export class Writer {
       text === undefined
         ? port.run(COMPARE_AND_RENEW, key, [digestOf(there.stored), ms])
         : port.replace(key, there.stored, text.stored, px);
-    if (life) entry?.sent(px === null ? null : life.relaxed);
+    if (px !== "keep") entry?.sent(px && Date.now() + px);
     const reply = await written;
     return reply === true ? 1 : (reply ?? 0);
   }
@@ -536,7 +545,7 @@ export class Writer {
   /** What a renewal or a compare-and-set asks for, in ms from now. */
   #px(life: Lifetime | undefined): TimeToLive {
     if (life === undefined) return "keep";
-    return this.#context.settings.disableTTL ? null : Math.max(1, life.relaxed - Date.now());
+    return this.#context.settings.disableTTL ? null : pxOf(life, "relaxed");
   }
 }
 

@@ -21,6 +21,12 @@ export interface Lifetime {
   readonly relaxed: number;
   /** The idle timeout that both were counted from, in ms. */
   readonly idle: number;
+  /** When they were counted, in ms since the epoch. */
+  readonly now: number;
+  /** When the session ends however long it is used, in ms since the epoch; `Infinity`: never. */
+  readonly deadline: number;
+  /** Whether it ends at the date of its cookie, whenever it is used. */
+  readonly isDated: boolean;
 }
 
 /** The part of `touchAfter` that a session may overrun is never more than this share of its life. */
@@ -91,6 +97,14 @@ function idleFrom(rules: ExpiryRules, session: object, sid: string, now: number,
   return fromTtl(rules, session, sid);
 }
 
+/** Whether a session ends at the date of its cookie, whenever it is written. */
+function isDated(rules: ExpiryRules, session: object, inUse: boolean): boolean {
+  if (typeof rules.idle !== "number") return false;
+  const cookie = cookieOf(session);
+  if (cookieExpires(cookie) === undefined) return false;
+  return !inUse || maxAgeOf(cookie) === undefined;
+}
+
 /**
  * How long after its creation a session ends, active or not. `rolling: false` makes a deadline of
  * the idle timeout; a date that stands in the cookie without a maxAge is fixed as it is.
@@ -134,7 +148,21 @@ export function lifetime(
     exact: Math.ceil(Math.min(now + idle, deadline)),
     relaxed: Math.ceil(Math.min(now + idle + slack, deadline)),
     idle,
+    now,
+    deadline,
+    isDated: isDated(rules, session, inUse),
   };
+}
+
+/**
+ * What to ask Redis for, in ms from when the command is sent; at least 1, since a millisecond may have
+ * passed since it was found not to be over. Counted from then, unless a date is set: a write that had
+ * to wait would take back what a later activity has given the session to live.
+ */
+export function pxOf(life: Lifetime, end: "exact" | "relaxed"): number {
+  const { now, deadline, isDated } = life;
+  const since = isDated ? Date.now() : now;
+  return Math.max(1, Math.min(life[end] - since, Math.ceil(deadline - Date.now())));
 }
 
 /**

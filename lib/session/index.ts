@@ -8,6 +8,7 @@ export {
   isOver,
   type Lifetime,
   lifetime,
+  pxOf,
   refreshExpires,
 } from "./expiry.js";
 export { handleOf } from "./handle.js";

@@ -1,0 +1,126 @@
+import { EventEmitter } from "node:events";
+import expressSession from "express-session";
+import { RedisStore, type RedisStoreOptions } from "../../lib/index.js";
+import { Refusal, type Reply, SimulatedRedis, Status, textOf } from "../simulation/redis.js";
+import { sessionOf, until } from "../support/store.js";
+
+type Command = (string | Buffer)[];
+type Options = { typeMapping?: Record<number, unknown> };
+/** What a client does with a command instead of sending it and waiting for the answer. */
+type Trouble = (send: () => unknown) => unknown;
+
+/** A client of a Redis in memory, of which a test says what goes wrong. */
+class TroubledClient extends EventEmitter {
+  readonly isOpen = true;
+  readonly isReady = true;
+  readonly options = {};
+  readonly commands: string[][] = [];
+  /** What happens to the commands of a name. */
+  readonly troubles = new Map<string, Trouble>();
+  readonly server = new SimulatedRedis({
+    now: Date.now,
+    native: true,
+    page: 1000,
+    onChange: () => {},
+  });
+
+  async sendCommand(command: Command, options: Options = {}): Promise<unknown> {
+    const words = command.map(String);
+    this.commands.push(words);
+    const trouble = this.troubles.get(words[0] as string) ?? this.troubles.get("*");
+    const isBinary = options.typeMapping?.[36] === Buffer;
+    const send = () => answerOf(this.server.execute(command), isBinary);
+    return trouble === undefined ? send() : trouble(send);
+  }
+}
+
+function answerOf(reply: Reply, isBinary: boolean): unknown {
+  if (reply instanceof Refusal) throw reply;
+  if (reply instanceof Status) return reply.text;
+  if (Array.isArray(reply)) return reply.map((each) => answerOf(each, isBinary));
+  if (typeof reply !== "string") return reply;
+  return isBinary ? Buffer.from(reply, "latin1") : textOf(reply);
+}
+
+const connectionLost = () => {
+  throw new Error("Socket closed unexpectedly");
+};
+
+function setUp(options: Partial<RedisStoreOptions> = {}) {
+  const client = new TroubledClient();
+  const store = new RedisStore({ prefix: "s:", ...options, client });
+  return { client, store, exists: () => client.server.keys().has("s:sid") };
+}
+
+/** A Session as express-session generates it for a new visitor. */
+function generated(data: object): expressSession.SessionData {
+  const { Session, Cookie } = expressSession as unknown as {
+    Session: new (req: object) => object;
+    Cookie: new () => object;
+  };
+  const session = Object.assign(new Session({ sessionID: "sid" }), { cookie: new Cookie() }, data);
+  return session as unknown as expressSession.SessionData;
+}
+
+test("a new session whose first save was lost on its way is there after the next save", async () => {
+  const { client, store } = setUp();
+  const session = generated({ a: 1 });
+  client.troubles.set("SET", connectionLost);
+  await expect(store.set("sid", session)).rejects.toMatchObject({ code: "ERR_UNAVAILABLE" });
+  client.troubles.clear();
+  expect(await store.set("sid", session)).toBe("OK");
+  expect(await store.get("sid")).toMatchObject({ a: 1 });
+});
+
+test("a logout that got no answer is repeated, however long Redis is down", async () => {
+  const { client, store, exists } = setUp({ timeout: 40 });
+  await store.set("sid", sessionOf());
+  let recover = () => {};
+  const recovered = new Promise<void>((resolve) => {
+    recover = resolve;
+  });
+  client.troubles.set("*", () => recovered.then(connectionLost));
+  client.troubles.set("PING", (send) => recovered.then(send));
+  await expect(store.destroy("sid")).rejects.toMatchObject({ code: "ERR_TIMEOUT" });
+  await until(async () => (await store.get("sid").catch(({ code }) => code)) === "ERR_UNAVAILABLE");
+  // Long enough that the store has wanted to repeat it.
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  expect(exists()).toBe(true);
+  client.troubles.clear();
+  recover();
+  await until(() => !exists());
+});
+
+test("a login that the client sends twice is written, and not taken for somebody else's", async () => {
+  const { client, store } = setUp({ userId: (session) => (session as { user?: string }).user });
+  await store.set("sid", sessionOf());
+  const session = Object.assign((await store.get("sid")) as object, { user: "ada" });
+  client.troubles.set("SET", (send) => {
+    send();
+    return send();
+  });
+  expect(await store.set("sid", session as never)).toBe("OK");
+  expect(await store.get("sid")).toMatchObject({ user: "ada" });
+  expect((await store.sessionsOf("ada")).map(({ sid }) => sid)).toEqual(["sid"]);
+});
+
+test("a save that had to wait takes nothing of its life from the session", async () => {
+  const { client, store } = setUp({
+    ttl: 100,
+    touchAfter: 0,
+    serializer: {
+      parse: JSON.parse,
+      stringify: async (session) => {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        return JSON.stringify(session);
+      },
+    },
+  });
+  await store.set("sid", sessionOf());
+  const session = Object.assign((await store.get("sid")) as object, { a: 1 });
+  await store.set("sid", session as never);
+  const lives = client.commands
+    .filter(([name]) => name === "SET")
+    .map((words) => words.at(words.indexOf("PX") + 1));
+  expect(lives).toEqual(["100000", "100000"]);
+});
