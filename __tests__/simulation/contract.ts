@@ -114,7 +114,7 @@ const changesAreKept: Promised = (history, lenient) => {
 
 /** 2. What was ended stays ended: only a new session, or code that loads nothing, makes one where none is. */
 const theDeadStayDead: Promised = (history, lenient) => {
-  for (const { version, before } of transitions(history)) {
+  for (const { version, before, index, all } of transitions(history)) {
     if (before.places !== null || version.places === null) continue;
     const makers = history.calls.filter(
       (call) =>
@@ -129,14 +129,15 @@ const theDeadStayDead: Promised = (history, lenient) => {
       if (makers.every((call) => wasEnded(history, call, version.order))) lenient("late creation");
       continue;
     }
-    // It was sent once and came late, whatever its object has got answered since.
-    const isLate = (call: Call) =>
-      call.error !== undefined &&
-      !DEFINITE.has(call.error) &&
-      history
-        .during(call.sid, call.began, version.order - 1)
-        .every(({ text }) => text !== version.text);
-    if (makers.some(isLate)) {
+    // Each was sent once, and one came late, whatever its object has got answered since.
+    const landed = all.filter(
+      ({ places }, at) => at < index && places !== null && (all[at - 1]?.places ?? null) === null,
+    );
+    const unknown = makers.filter(({ error }) => error !== undefined && !DEFINITE.has(error));
+    if (
+      unknown.length > 0 &&
+      landed.filter(({ text }) => text === version.text).length < makers.length
+    ) {
       lenient("late creation");
       continue;
     }

@@ -587,10 +587,15 @@ const STRINGS = library({
 /** `string.format`, as far as it is used. */
 function formattedBy(pattern: string, given: Lua[]): string {
   let next = 0;
-  return pattern.replace(/%(0?)(\d*)([ds%])/g, (_, zero: string, width: string, kind: string) => {
+  return pattern.replace(/%(0?)(\d*)(?:\.(\d+))?(.)/g, (whole, zero, width, digits, kind) => {
     if (kind === "%") return "%";
     const value = given[next++];
-    const text = kind === "d" ? String(Math.trunc(numberOf(value))) : textOf(value);
+    let text: string;
+    if (kind === "d") text = String(Math.trunc(numberOf(value)));
+    else if (kind === "s") text = textOf(value);
+    else if (kind === "f") text = numberOf(value).toFixed(Number(digits ?? 6));
+    else if (kind === "g") text = formatted(numberOf(value), Number(digits ?? 6));
+    else throw new Error(`a format of Lua that this does not understand: ${whole}`);
     return text.padStart(Number(width), zero === "" ? " " : "0");
   });
 }

@@ -375,14 +375,26 @@ export class SimulatedRedis {
       const now = this.#options.now();
       return [String(Math.floor(now / 1000)), String((now % 1000) * 1000)];
     },
-    ZADD: ([key = "", ...pairs]) => {
-      const scores = new Map(this.#scores(key));
-      const before = scores.size;
-      for (let at = 0; at < pairs.length; at += 2) {
-        scores.set(pairs[at + 1] as Bytes, score(pairs[at] as Bytes));
+    ZADD: ([key = "", ...args]) => {
+      const options = new Set<Bytes>();
+      while (/^(GT|LT|NX|XX|CH)$/i.test(args[0] ?? "")) {
+        options.add((args.shift() as Bytes).toUpperCase());
       }
-      this.#setScores(key, scores);
-      return scores.size - before;
+      const before = this.#scores(key);
+      const scores = new Map(before);
+      let changed = 0;
+      for (let at = 0; at < args.length; at += 2) {
+        const value = score(args[at] as Bytes);
+        const member = args[at + 1] as Bytes;
+        const old = before.get(member);
+        if (options.has(old === undefined ? "XX" : "NX")) continue;
+        if (old !== undefined && options.has("GT") && value <= old) continue;
+        if (old !== undefined && options.has("LT") && value >= old) continue;
+        scores.set(member, value);
+        if (old !== undefined && old !== value) changed++;
+      }
+      if (scores.size > before.size || changed > 0) this.#setScores(key, scores);
+      return scores.size - before.size + (options.has("CH") ? changed : 0);
     },
     ZREM: ([key = "", ...members]) => {
       const scores = new Map(this.#scores(key));
@@ -504,12 +516,13 @@ function score(text: Bytes): number {
   return number;
 }
 
-/** `(5` is what lies beyond 5. */
+/** `(5` is what lies beyond 5, and nothing counts as 0. */
 function range(from: Bytes, to: Bytes): (value: number) => boolean {
-  const bound = (text: Bytes) =>
-    text.startsWith("(")
-      ? ([score(text.slice(1)), true] as const)
-      : ([score(text), false] as const);
+  const bound = (text: Bytes) => {
+    const isOpen = text.startsWith("(");
+    const rest = isOpen ? text.slice(1) : text;
+    return [rest === "" ? 0 : score(rest), isOpen] as const;
+  };
   const [least, isBeyond] = bound(from);
   const [most, isBelow] = bound(to);
   return (value) =>

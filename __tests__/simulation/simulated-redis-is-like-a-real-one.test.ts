@@ -92,6 +92,7 @@ const command = fc.oneof(
   fc.tuple(fc.constant("PEXPIRE"), key, fc.oneof(life, fc.constantFrom("0", "-1", "x"))),
   fc.tuple(fc.constant("PEXPIRE"), key, life, fc.constantFrom("GT", "LT", "NX", "XX")),
   fc.tuple(fc.constant("ZADD"), key, score, member),
+  fc.tuple(fc.constant("ZADD"), key, fc.constantFrom("GT", "LT", "NX", "XX", "CH"), score, member),
   fc.tuple(fc.constant("ZREM"), key, member, member),
   fc.tuple(fc.constant("ZSCORE"), key, member),
   fc.tuple(fc.constant("ZCOUNT"), key, score, score),
@@ -212,7 +213,10 @@ function normal(reply: unknown, words: string[]): unknown {
     return /^[A-Z]+ /.exec(reply.message)?.[0] === "NOSCRIPT " ? "NOSCRIPT" : "error";
   if (reply instanceof Status) return reply.text;
   if (typeof reply === "string") return normalText(reply, words);
-  if (typeof reply === "number") return words[0] === "PTTL" && reply > 0 ? rounded(reply) : reply;
+  if (typeof reply === "number") {
+    if (reply > 1.5e12 && !words.includes(String(reply))) return "some time";
+    return reply > 2 * TOLERANCE ? rounded(reply) : reply;
+  }
   if (!Array.isArray(reply)) return reply;
   const list = reply.map((each) => normal(each, words));
   // The order of a hash is nobody's promise.
@@ -221,7 +225,7 @@ function normal(reply: unknown, words: string[]): unknown {
 
 /** The server's clock, in µs or ms, differs from ours. */
 function normalText(text: string, words: string[]): string {
-  const isTime = /^1[5-9]\d{11}(\d{3})?(\.\d+)?$/.test(text) && !words.includes(text);
+  const isTime = /^(800)?1[5-9]\d{11}(\d{3})?(\.\d+)?$/.test(text) && !words.includes(text);
   return isTime ? "some time" : text;
 }
 
