@@ -38,12 +38,11 @@ export interface Result {
 }
 
 /** The seed of a run in a campaign. */
-export function seedOf(campaign: number, number: number): number {
+function seedOf(campaign: number, number: number): number {
   return (campaign + number) >>> 0;
 }
 
 /** Runs plans until one fails or all are done. */
-export { catchRejections, House, planOf, run };
 
 export async function campaign(
   { seed, runs, workers, worker, patches = [], shrink = true }: Job,

@@ -26,7 +26,7 @@ export type Leniencies = Map<string, number>;
 type Lenient = (reason: keyof typeof LENIENCIES) => void;
 
 /** Where the contract asks for less than it says, and why that cannot be otherwise. */
-export const LENIENCIES = {
+const LENIENCIES = {
   "overwritten before it was found":
     "A save without an answer landed, and another one wrote over all that it had changed: nothing tells that it was there, so saving again writes again.",
   "late creation":

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 /** A Lua value; `undefined` is nil. Strings hold one character for each byte, as everywhere in here. */
 export type Lua = undefined | boolean | number | string | LuaTable | LuaFunction;
 /** Lua functions take and give several values. */
-export type LuaFunction = (...given: Lua[]) => Lua[];
+type LuaFunction = (...given: Lua[]) => Lua[];
 
 /** What a script threw, or the server did inside of it. */
 export class LuaError extends Error {
@@ -72,7 +72,7 @@ export class LuaTable {
 export type Compiled = (server: ScriptServer, keys: string[], args: string[]) => Lua;
 
 /** What a script may do to the server. */
-export interface ScriptServer {
+interface ScriptServer {
   /** @throws LuaError where the server refuses the command */
   call(command: string[]): Lua;
 }
