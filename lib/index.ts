@@ -38,7 +38,9 @@ export type {
 export {
   type DestroyAllOptions,
   type DestroyOptions,
+  type Listening,
   type PageOptions,
   RedisStore,
   RedisStore as default,
+  type StoreEventMap,
 } from "./store.js";

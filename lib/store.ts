@@ -51,6 +51,16 @@ import {
 } from "./session/index.js";
 import { UserIndex, userNamed } from "./users/index.js";
 
+/** Its events have arguments of their own types; at run time it is the emitter that express-session gives. */
+// biome-ignore lint/correctness/noUnusedVariables: as the class has it
+export interface RedisStore<Client extends RedisClient = RedisClient> {
+  on: Listening<this>;
+  once: Listening<this>;
+  off: Listening<this>;
+  addListener: Listening<this>;
+  removeListener: Listening<this>;
+}
+
 /**
  * An express-session store on Redis.
  *
@@ -61,6 +71,7 @@ import { UserIndex, userNamed } from "./users/index.js";
  * Events: `merged` (sid, kept, overwritten), `discarded` (sid, reason), `corrupt` (sid, error), each
  * with the sid shortened; `fixation` (handle); `down` and `up`.
  */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: only types of methods that are inherited
 export class RedisStore<Client extends RedisClient = RedisClient> extends Store {
   /** The client as it was passed. */
   readonly client: Client;
@@ -655,6 +666,50 @@ export interface DestroyOptions {
    * whom you show it. Needs the option `endings`.
    */
   readonly because?: string | undefined;
+}
+
+/**
+ * The events of `RedisStore`, each with its arguments. A session id is shortened: it is a credential.
+ */
+export interface StoreEventMap {
+  /**
+   * A save kept what another request had changed, and `overwritten` are the places where this one's
+   * change won over the other's. Places are JSON Pointers.
+   */
+  merged: [sid: string, kept: string[], overwritten: string[]];
+  /** A save was not written. */
+  discarded: [sid: string, reason: DiscardReason];
+  /** A listing left out a value that is no session. */
+  corrupt: [sid: string, error: StoreError];
+  /** A login was saved, or refused, under the id that the session had while it was nobody's. */
+  fixation: [handle: string];
+  /** Redis has not answered for longer than `timeout`. */
+  down: [];
+  /** Redis answers again. */
+  up: [];
+  /**
+   * As `down`, for express-session, under `whenDown: "bypass"`. A client that the legacy entry has made
+   * tells by it of each error that it has without a connection.
+   */
+  disconnect: [error?: Error];
+  /** As `up`, for express-session, under `whenDown: "bypass"`. */
+  connect: [];
+}
+
+/** An event that is the app's own; for one of the store its listener must suit. */
+type OfTheApp<Name extends string | symbol> = Name extends keyof StoreEventMap ? never : Name;
+
+/** How to listen to an event of the store, or to one that the app itself emits. */
+export interface Listening<Store> {
+  <Name extends keyof StoreEventMap>(
+    event: Name,
+    listener: (...args: StoreEventMap[Name]) => void,
+  ): Store;
+  <Name extends string | symbol>(
+    event: OfTheApp<Name>,
+    // It takes every listener: what the app emits, it knows.
+    listener: (...args: never[]) => void,
+  ): Store;
 }
 
 /** Options of `destroyAllOf`. */

@@ -48,6 +48,19 @@ new RedisStore({ client: new Valkey() });
 new RedisStore({ client: new ValkeyCluster([]) });
 new RedisStore({ client: await GlideClient.createClient({ addresses: [] }) });
 new RedisStore({ client: await GlideClusterClient.createClient({ addresses: [] }) });
+// What an event tells is known.
+s4.on("merged", (sid, kept) => kept.map((place) => place.trim() + sid.trim()));
+s4.once("discarded", (_sid, reason) => {
+  // @ts-expect-error no such reason
+  reason === "mising";
+}).off("up", () => {}).addListener("corrupt", (_sid, { code }) => code.trim());
+// @ts-expect-error it tells a session id
+s4.on("merged", (count: number) => count);
+// @ts-expect-error it tells nothing
+s4.on("down", (error: Error) => error);
+s4.on("an event of the app", (count: number) => count);
+const named: string = "down";
+s4.on(named, () => {});
 // What an inline serializer gets is known.
 new RedisStore({
   client: c6,

@@ -91,12 +91,10 @@ export async function encode(
       value = await within(value, timeout, "serializer.stringify", "ERR_INVALID_SESSION");
   } catch (error) {
     if (error instanceof StoreError) throw error;
-    // What JSON says of a session it cannot write names keys and classes, and no value.
-    const cause = serializer === JSON ? (error as Error) : withoutContent(error);
-    const why = cause === undefined ? "" : `: ${cause.message.replace(/\s+/g, " ")}`;
+    const cause = withoutContent(error);
     throw new StoreError(
       "ERR_INVALID_SESSION",
-      `the session cannot be serialized${why}; nothing was stored`,
+      `the session cannot be serialized: ${whyNot(serializer, session, error, cause)}; nothing was stored`,
       cause,
     );
   }
@@ -121,6 +119,41 @@ export function copyOf(bytes: Uint8Array): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.byteLength);
   copy.set(bytes);
   return copy;
+}
+
+/** Why a session cannot be written: which of its keys, and what that holds, without a word of it. */
+function whyNot(
+  serializer: Serializer,
+  session: object,
+  error: unknown,
+  cause: Error | undefined,
+): string {
+  if (serializer !== JSON) {
+    return `serializer.stringify threw ${cause?.message.replace(/\s+/g, " ") ?? "no error"}`;
+  }
+  for (const key of Object.keys(session)) {
+    try {
+      JSON.stringify((session as Tree)[key]);
+    } catch (reason) {
+      const name = key.length > 40 ? `${key.slice(0, 40)}…` : key;
+      return `its key ${JSON.stringify(name)} ${faultOf(reason)}`;
+    }
+  }
+  return `it ${faultOf(error)}`;
+}
+
+/** Node's own errors may be of another realm than ours. */
+function faultOf(error: unknown): string {
+  const { name, message } = (error ?? {}) as Partial<Error>;
+  const text = name === "TypeError" ? String(message) : "";
+  if (/BigInt/.test(text)) {
+    return "holds a BigInt, which JSON does not know: store it as text";
+  }
+  if (/circular structure/.test(text)) {
+    return "holds an object that holds itself: store ids instead of objects";
+  }
+  if (name === "RangeError") return "is too large, or nested too deeply";
+  return "has a toJSON() or a getter that throws";
 }
 
 function corrupt(sid: string, why: string, cause?: unknown): StoreError {
