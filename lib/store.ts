@@ -479,10 +479,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
 
   #get(sid: string, report: Report | undefined): SessionData | null | Promise<SessionData | null> {
     const cached = this.#reader.cached(sid, report);
-    return cached === undefined ? this.#load(sid, report) : cached;
-  }
-
-  async #load(sid: string, report: Report | undefined): Promise<SessionData | null> {
+    if (cached !== undefined) return cached;
     assertSid(sid);
     return this.#reader.get(sid, report);
   }

@@ -43,10 +43,24 @@ function cookieOf(session: object): CookieLike | undefined {
   return typeof cookie === "object" && cookie !== null ? cookie : undefined;
 }
 
+/** The date that was last written as text: in one millisecond many sessions get the same. */
+let lastDate = { ms: Number.NaN, text: "" };
+
+/** A time as ISO text, or `undefined` where no date reaches so far. */
+function isoOf(ms: number): string | undefined {
+  if (ms !== lastDate.ms) {
+    const date = new Date(ms);
+    if (Number.isNaN(date.getTime())) return undefined;
+    lastDate = { ms: date.getTime(), text: date.toISOString() };
+  }
+  return lastDate.text;
+}
+
 /** `cookie.expires` in ms since the epoch, or `undefined` where the cookie has none. */
 function cookieExpires(cookie: CookieLike | undefined): number | undefined {
   const expires = cookie?.expires;
   if (expires === undefined || expires === null || expires === false || expires === "") return;
+  if (expires === lastDate.text) return lastDate.ms;
   const time =
     expires instanceof Date
       ? expires.getTime()
@@ -201,6 +215,6 @@ export function refreshExpires(
   const maxAge = maxAgeOf(cookie);
   if (cookie === undefined || maxAge === undefined) return;
   const from = rules.rolling ? now : created;
-  const expires = new Date(Math.min(from + maxAge, created + rules.absolute));
-  if (!Number.isNaN(expires.getTime())) cookie.expires = expires.toISOString();
+  const expires = isoOf(Math.min(from + maxAge, created + rules.absolute));
+  if (expires !== undefined) cookie.expires = expires;
 }
