@@ -1,3 +1,5 @@
+import crypto from "node:crypto";
+import { syncBuiltinESMExports } from "node:module";
 import { setTimeout as delay } from "node:timers/promises";
 import { asPromise, CONTENDERS, connect, fill } from "./contenders.js";
 import { time } from "./measure.js";
@@ -10,11 +12,13 @@ import { HOT, sids } from "./sessions.js";
  *
  * @typedef {{ do: "fill", maxAge: number | null }
  *   | { do: "time", operation: import("./operations.js").OperationName, maxAge: number | null, batches: number, concurrency: number }
+ *   | { do: "sealings", operation: import("./operations.js").OperationName, maxAge: number | null }
  *   | { do: "latencies", operation: import("./operations.js").OperationName, maxAge: number | null, count: number }} Request
  */
 
 const [name, url] = /** @type {[import("./contenders.js").Name, string]} */ (process.argv.slice(2));
 const contender = CONTENDERS[name](await connect(url));
+const isCached = name.endsWith("cache");
 /** @type {Map<string, import("./measure.js").Work>} */
 const works = new Map();
 
@@ -24,8 +28,8 @@ serve(async (/** @type {Request} */ request) => {
     do {
       await Promise.all(sids.map((sid) => asPromise((done) => contender.read(sid, done))));
       // The cache is on when it has its connection.
-      if (name === "ours with cache") await delay(5);
-    } while (name === "ours with cache" && !isHot());
+      if (isCached) await delay(5);
+    } while (isCached && !isHot());
     return;
   }
   const { operation, maxAge } = request;
@@ -37,8 +41,32 @@ serve(async (/** @type {Request} */ request) => {
   };
   works.set(key, work);
   if (request.do === "time") return time(work, request);
+  if (request.do === "sealings") return sealings(await work.prepare());
   return oneByOne(request.count, await work.prepare());
 });
+
+/** How often one operation opens and seals a session. @param {Awaited<ReturnType<import("./measure.js").Work["prepare"]>>} operation */
+async function sealings(operation) {
+  const { createCipheriv, createDecipheriv } = crypto;
+  const counted = { opened: 0, sealed: 0 };
+  crypto.createDecipheriv = /** @type {typeof createDecipheriv} */ (
+    (/** @type {Parameters<typeof createDecipheriv>} */ ...args) => {
+      counted.opened++;
+      return createDecipheriv(...args);
+    }
+  );
+  crypto.createCipheriv = /** @type {typeof createCipheriv} */ (
+    (/** @type {Parameters<typeof createCipheriv>} */ ...args) => {
+      counted.sealed++;
+      return createCipheriv(...args);
+    }
+  );
+  syncBuiltinESMExports();
+  await oneByOne(HOT, operation);
+  Object.assign(crypto, { createCipheriv, createDecipheriv });
+  syncBuiltinESMExports();
+  return { opened: counted.opened / HOT, sealed: counted.sealed / HOT };
+}
 
 /** Whether all hot sessions come from memory. */
 function isHot() {

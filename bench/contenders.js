@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { RedisStore as ConnectRedis } from "connect-redis";
 import session from "express-session";
 import { createClient } from "redis";
@@ -142,6 +143,8 @@ function ofMemory() {
   };
 }
 
+const encryption = { keys: { bench: randomBytes(32) }, write: "bench", plaintextUntil: null };
+
 /** How each contender is made, by its name. */
 export const CONTENDERS = {
   "connect-redis": (/** @type {Client} */ client) =>
@@ -153,6 +156,14 @@ export const CONTENDERS = {
       "ours with cache",
       client,
       new RedisStore({ client, prefix: "cached:", cache: { max: 10_000 } }),
+    ),
+  "ours with encryption": (/** @type {Client} */ client) =>
+    ofStore("encryption", client, new RedisStore({ client, prefix: "sealed:", encryption })),
+  "ours with encryption and cache": (/** @type {Client} */ client) =>
+    ofStore(
+      "encryption and cache",
+      client,
+      new RedisStore({ client, prefix: "sealed-cached:", encryption, cache: { max: 10_000 } }),
     ),
   "ours, touchAfter: 0": (/** @type {Client} */ client) =>
     ofStore(

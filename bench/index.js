@@ -8,7 +8,7 @@ import { draw } from "./chart.js";
 import { comparison } from "./comparison.js";
 import { connect } from "./contenders.js";
 import { distance } from "./distance.js";
-
+import { encryption } from "./encryption.js";
 import { growth } from "./growth.js";
 import { http } from "./http.js";
 import { logout } from "./logout.js";
@@ -39,7 +39,7 @@ import { writers } from "./writers.js";
  */
 
 /** @type {Record<string, (context: Context) => Promise<Section>>} */
-const sections = { store, http, distance, logout, writers, comparison, growth, bulk };
+const sections = { store, http, distance, logout, writers, comparison, encryption, growth, bulk };
 
 const { values: options } = parseArgs({
   options: {

@@ -34,6 +34,11 @@ export const OPERATIONS = {
     return (index, done) =>
       contender.set(sidAt(index), /** @type {Session} */ (sessions[index]), done);
   },
+  "set, loaded and not changed": (contender) => async () => {
+    const sessions = await loadAll(contender);
+    return (index, done) =>
+      contender.set(sidAt(index), /** @type {Session} */ (sessions[index]), done);
+  },
   touch: touchAll,
   "touch that renews (touchAfter: 0)": touchAll,
   "read-only request: get, touch": (contender) => async () => (index, done) =>
@@ -43,7 +48,11 @@ export const OPERATIONS = {
 };
 
 /** Who sends nothing when it reads; @type {ReadonlySet<import("./contenders.js").Name>} */
-export const IN_MEMORY = new Set(["ours with cache", "JSON.parse alone"]);
+export const IN_MEMORY = new Set([
+  "ours with cache",
+  "ours with encryption and cache",
+  "JSON.parse alone",
+]);
 
 /** How many operations are timed at once: more where they are over soon. */
 export const sizeFor = (/** @type {import("./contenders.js").Name} */ name) =>

@@ -7,6 +7,7 @@ import {
   randomBytes,
   timingSafeEqual,
 } from "node:crypto";
+import { LRUCache } from "lru-cache";
 import type { Value } from "./value.js";
 
 /*
@@ -97,12 +98,24 @@ export type Failure =
   /** It is not what was sealed. */
   | "tampered";
 
+/** What a key makes for one session. */
+interface Derived {
+  readonly key: Buffer;
+  readonly commitment: Buffer;
+  readonly binding: Buffer;
+}
+
+/** For so many sessions a key remembers what it has derived; half a kilobyte each. */
+const REMEMBERED = 5000;
+
 /** A key that seals the sessions of one prefix, in one context. */
 export class SealingKey {
   readonly #secret: KeyObject;
   /** The binding, without the session id. */
   readonly #place: Buffer;
   readonly #head: string;
+  /** To derive these takes as long as the decryption, and sessions that are in use come again. */
+  readonly #derived = new LRUCache<string, Derived>({ max: REMEMBERED });
 
   /** @param secret - 32 bytes */
   constructor(id: string, secret: KeyObject, context: string, prefix: string) {
@@ -113,13 +126,12 @@ export class SealingKey {
 
   /** @param nonce - random, and never the same again */
   seal(plain: Value, sid: string, nonce: Buffer = randomBytes(NONCE)): string {
-    const binding = this.#bindingOf(sid);
-    const derived = this.#derive(binding);
-    const cipher = createCipheriv(CIPHER, derived.subarray(0, 32), nonce, { authTagLength: TAG });
+    const { key, commitment, binding } = this.#derivedFor(sid);
+    const cipher = createCipheriv(CIPHER, key, nonce, { authTagLength: TAG });
     cipher.setAAD(binding);
     const text = typeof plain === "string" ? cipher.update(plain, "utf8") : cipher.update(plain);
     cipher.final();
-    const parts = [nonce, derived.subarray(32), text, cipher.getAuthTag()];
+    const parts = [nonce, commitment, text, cipher.getAuthTag()];
     return this.#head + Buffer.concat(parts).toString("base64url");
   }
 
@@ -127,12 +139,10 @@ export class SealingKey {
   open(stored: Value, sid: string): Buffer | Failure {
     const bytes = bytesOf(stored, this.#head);
     if (bytes === undefined) return "tampered";
-    const binding = this.#bindingOf(sid);
-    const derived = this.#derive(binding);
-    const commitment = bytes.subarray(NONCE, NONCE + COMMITMENT);
-    if (!timingSafeEqual(commitment, derived.subarray(32))) return "other-key";
+    const { key, commitment, binding } = this.#derivedFor(sid);
+    const said = bytes.subarray(NONCE, NONCE + COMMITMENT);
+    if (!timingSafeEqual(said, commitment)) return "other-key";
     const nonce = bytes.subarray(0, NONCE);
-    const key = derived.subarray(0, 32);
     const decipher = createDecipheriv(CIPHER, key, nonce, { authTagLength: TAG });
     decipher.setAAD(binding);
     decipher.setAuthTag(bytes.subarray(-TAG));
@@ -150,12 +160,14 @@ export class SealingKey {
     return asText(stored, this.#head.length) === this.#head;
   }
 
-  #bindingOf(sid: string): Buffer {
-    return Buffer.concat([this.#place, field(sid)]);
-  }
-
-  #derive(binding: Buffer): Buffer {
-    return createHmac("sha512", this.#secret).update(binding).digest();
+  #derivedFor(sid: string): Derived {
+    const known = this.#derived.get(sid);
+    if (known !== undefined) return known;
+    const binding = Buffer.concat([this.#place, field(sid)]);
+    const bytes = createHmac("sha512", this.#secret).update(binding).digest();
+    const derived = { key: bytes.subarray(0, 32), commitment: bytes.subarray(32), binding };
+    this.#derived.set(sid, derived);
+    return derived;
   }
 }
 
