@@ -41,10 +41,17 @@ export class Room {
   clock: Clock | undefined;
   chance = new Chance(0);
   #drawn = 0;
+  /** What all modules of a process share, whichever copy of the library they are of. */
+  readonly #global: Record<symbol, unknown> = {};
+  readonly #channels = new Map<string, Channel>();
 
   constructor(patches: Patch[]) {
-    const globals = globalsOf(() => this.clock as Clock);
-    const { setTimeout, setImmediate, performance } = globals as {
+    const globals = {
+      ...globalsOf(() => this.clock as Clock),
+      globalThis: this.#global,
+      WeakRef: StrongRef,
+    };
+    const { setTimeout, setImmediate, performance } = globals as unknown as {
       setTimeout: (run: () => void, ms: number) => void;
       setImmediate: (run: () => void) => void;
       performance: object;
@@ -68,6 +75,13 @@ export class Room {
           return buffer;
         },
       },
+      "node:diagnostics_channel": {
+        channel: (name: string) => {
+          const channel = this.#channels.get(name) ?? new Channel();
+          this.#channels.set(name, channel);
+          return channel;
+        },
+      },
       "lru-cache": { LRUCache: SmallCache },
     };
     const isOwn = (file: string) => file.startsWith(LIB) || file.startsWith(EXPRESS_SESSION);
@@ -86,12 +100,60 @@ export class Room {
     this.clock = clock;
     this.chance = chance;
     this.#drawn = 0;
+    for (const channel of this.#channels.values()) channel.clear();
+    for (const name of Object.getOwnPropertySymbols(this.#global)) {
+      const shared = this.#global[name];
+      if (shared instanceof Set || shared instanceof Map) shared.clear();
+    }
   }
 
   #bytes(size: number): Buffer {
     return Buffer.from(
       Array.from({ length: size }, () => this.chance.below(256, `bytes ${this.#drawn++}`)),
     );
+  }
+}
+
+/** When memory is freed shall change nothing. */
+class StrongRef<T> {
+  readonly #value: T;
+
+  constructor(value: T) {
+    this.#value = value;
+  }
+
+  deref(): T {
+    return this.#value;
+  }
+}
+
+/** A channel of node:diagnostics_channel that only this process has. */
+class Channel {
+  readonly #listeners = new Set<(message: unknown) => void>();
+
+  get hasSubscribers(): boolean {
+    return this.#listeners.size > 0;
+  }
+
+  subscribe(listener: (message: unknown) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  unsubscribe(listener: (message: unknown) => void): boolean {
+    return this.#listeners.delete(listener);
+  }
+
+  publish(message: unknown): void {
+    for (const listener of this.#listeners) listener(message);
+  }
+
+  runStores<Result>(message: unknown, work: () => Result): Result {
+    this.publish(message);
+    return work();
+  }
+
+  clear(): void {
+    this.#listeners.clear();
   }
 }
 
@@ -249,7 +311,7 @@ export class AppServer {
           stringify: (session: object) => slowly(stringify(session)),
         };
       }
-      default:
+      case "json":
         // The very object, which the library knows. It never fails.
         return JSON;
     }

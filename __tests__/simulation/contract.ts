@@ -295,7 +295,7 @@ const usersFindTheirSessions: Promised = (history, lenient) => {
       else return `${sid} of ${user} lives and is not listed`;
     }
     if (finale.left.get(user)?.length)
-      return `destroyAllOf ${user} has left ${finale.left.get(user)}`;
+      return `destroyAllOf ${user} has left ${finale.left.get(user)?.join()}`;
     if (rules.limit !== undefined && live.length > rules.limit) {
       const isLost = history.losses.length > 0;
       const isUnknown = history.calls.some(
@@ -303,7 +303,7 @@ const usersFindTheirSessions: Promised = (history, lenient) => {
       );
       if (isLost) lenient("the index was lost");
       else if (isUnknown) lenient("nobody could write the index");
-      else return `${user} has ${live.length} sessions, ${rules.limit} are allowed: ${live}`;
+      else return `${user} has ${live.length} sessions, ${rules.limit} are allowed: ${live.join()}`;
     }
   }
   return undefined;

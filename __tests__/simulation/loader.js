@@ -71,7 +71,7 @@ export class Loader {
   /** @param {string} file */
   #body(file) {
     const names = Object.keys(this.#globals);
-    const id = `${file} ${names}`;
+    const id = `${file} ${names.join()}`;
     let body = bodies.get(id);
     if (body === undefined) {
       let source = readFileSync(file, "utf8");

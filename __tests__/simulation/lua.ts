@@ -1,6 +1,7 @@
 // Compiles the Lua of Redis scripts to JavaScript: the simulated server runs the library's own text.
 
 import { createHash } from "node:crypto";
+import { compileFunction } from "node:vm";
 
 /** A Lua value; `undefined` is nil. Strings hold one character for each byte, as everywhere in here. */
 export type Lua = undefined | boolean | number | string | LuaTable | LuaFunction;
@@ -80,9 +81,8 @@ interface ScriptServer {
 /** Compiles a script. */
 export function compile(source: string): Compiled {
   const body = new Parser(tokensOf(source)).chunk();
-  const make = new Function("$", `"use strict"; return function (g) { ${body} return []; };`);
-  const main = make(runtime) as (globals: LuaTable) => Lua[];
-  return (server, keys, args) => main(globalsOf(server, keys, args))[0];
+  const main = compileFunction(`"use strict"; ${body} return [];`, ["$", "g"]);
+  return (server, keys, args) => (main(runtime, globalsOf(server, keys, args)) as Lua[])[0];
 }
 
 type Kind = "name" | "number" | "string" | "symbol" | "end";

@@ -94,7 +94,7 @@ export interface Plan {
 }
 
 /** The stores' `timeout` in all runs, in ms. */
-export const TIMEOUT = 60;
+export const TIMEOUT = 100;
 /** The idle timeout, in seconds as the option has it. */
 export const TTL = 6;
 export const USERS = ["ada", "bob"];

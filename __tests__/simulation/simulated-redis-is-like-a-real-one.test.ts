@@ -226,7 +226,7 @@ function normal(reply: unknown, words: string[]): unknown {
   if (!Array.isArray(reply)) return reply;
   const list = reply.map((each) => normal(each, words));
   // The order of a hash is nobody's promise.
-  return words[0] === "HGETALL" ? list.sort() : list;
+  return words[0] === "HGETALL" ? new Set(list) : list;
 }
 
 /** The server's clock, in µs or ms, differs from ours. */

@@ -35,6 +35,8 @@ interface Happening {
   /** Whose business it is: it waits while that process is stopped, and never happens when it is dead. */
   readonly clock: Clock | undefined;
   readonly happen: () => void;
+  /** Whether it mostly does nothing, as a timer that only looks. */
+  readonly isQuiet: boolean;
 }
 
 /** Where the time of all runs begins: 2030, so that nothing of today is in the future. */
@@ -50,8 +52,21 @@ export class Time {
    * @param rank - of those at the same time the lowest comes first
    * @returns what calls it off
    */
-  at(at: number, clock: Clock | undefined, happen: () => void, rank = 0): Happening {
-    const happening = { at: Math.max(at, this.now), rank, number: this.#number++, clock, happen };
+  at(
+    at: number,
+    clock: Clock | undefined,
+    happen: () => void,
+    rank = 0,
+    isQuiet = false,
+  ): Happening {
+    const happening = {
+      at: Math.max(at, this.now),
+      rank,
+      number: this.#number++,
+      clock,
+      happen,
+      isQuiet,
+    };
     const queue = this.#queue;
     // Mostly it belongs near the end; so the next is the last.
     let place = queue.length;
@@ -65,13 +80,13 @@ export class Time {
     if (place >= 0) this.#queue.splice(place, 1);
   }
 
-  /** Lets the next thing happen; `false`: there is none until then. */
-  next(until: number): boolean {
+  /** Lets the next thing happen; `undefined`: there is none until then. */
+  next(until: number): Happening | undefined {
     for (;;) {
       const next = this.#queue.at(-1);
       if (next === undefined || next.at > until) {
         this.now = Math.max(this.now, until);
-        return false;
+        return undefined;
       }
       this.#queue.pop();
       this.now = next.at;
@@ -81,7 +96,7 @@ export class Time {
         continue;
       }
       next.happen();
-      return true;
+      return next;
     }
   }
 
@@ -147,12 +162,14 @@ export class Clock {
 
   arm(timer: Timer): void {
     if (timer.happening) this.#time.callOff(timer.happening);
-    timer.happening = this.#time.at(this.#time.now + timer.ms, this, () => {
+    const happen = () => {
       if (!this.#timers.has(timer.id)) return;
       if (timer.isRepeated) this.arm(timer);
       else this.#timers.delete(timer.id);
       timer.run();
-    });
+    };
+    const at = this.#time.now + timer.ms;
+    timer.happening = this.#time.at(at, this, happen, 0, timer.isRepeated);
   }
 
   stop(timer: unknown): void {
