@@ -91,6 +91,25 @@ test("a logout that got no answer is repeated, however long Redis is down", asyn
   await until(() => !exists());
 });
 
+test("a logout that waited behind a save without an answer is made good too", async () => {
+  const { client, store, exists } = setUp({ timeout: 40 });
+  await store.set("sid", sessionOf());
+  const session = Object.assign((await store.get("sid")) as object, { a: 1 });
+  const held: (() => void)[] = [];
+  client.troubles.set(
+    "SET",
+    () =>
+      new Promise((_, reject) => held.push(() => reject(new Error("Socket closed unexpectedly")))),
+  );
+  const saved = store.set("sid", session as never);
+  const removed = store.destroy("sid");
+  await expect(saved).rejects.toMatchObject({ code: "ERR_TIMEOUT" });
+  await expect(removed).rejects.toMatchObject({ code: "ERR_TIMEOUT" });
+  client.troubles.clear();
+  for (const lose of held) lose();
+  await until(() => !exists());
+});
+
 test("a login that the client sends twice is written, and not taken for somebody else's", async () => {
   const { client, store } = setUp({ userId: (session) => (session as { user?: string }).user });
   await store.set("sid", sessionOf());

@@ -155,18 +155,25 @@ export class Saver {
    * @param ending - why, where somebody ends it on purpose
    */
   destroy(sid: string, ending?: Ending, report?: Report): Promise<number> {
-    return this.#turns.take(sid, async (turn) => {
+    let hasBegun = false;
+    const removed = this.#turns.take(sid, async (turn) => {
+      hasBegun = true;
       turn.latest = undefined;
       report?.asked();
       try {
-        const removed = await this.#writer.remove(sid, ending);
+        const count = await this.#writer.remove(sid, ending);
         this.#doomed.delete(sid);
-        return removed;
+        return count;
       } catch (error) {
         if (isSilence(error)) this.#doomed.add(sid, ending);
         throw error;
       }
     });
+    removed.catch((error) => {
+      // Those before it got no answer, and it was not even sent.
+      if (!hasBegun && isSilence(error)) this.#doomed.add(sid, ending);
+    });
+    return removed;
   }
 
   /** Whether the app has ended a session of which it is not known that it is gone. */
