@@ -7,10 +7,14 @@ import { range, times, verdict } from "./table.js";
 const PREFIX = "bulk:";
 const NAMES = ["connect-redis", "ours"];
 /** @type {Record<string, number>} */
-const GOALS = { length: 2, all: 1.2, clear: 1.2 };
+const GOALS = { length: 1.5, all: 1.2, clear: 1.2 };
 const OPERATIONS = ["length", "all", "sessions()", "clear"];
 const MOST_MS = 20;
 const MOST_MB = 200;
+/** What sessions() may take, in times of all(). */
+const MOST_OF_ALL = 1.15;
+/** Sessions of which a thousand do not fit into one reply. */
+const LARGE = { count: 3000, bytes: 100_000 };
 
 /**
  * What one operation by one contender took on so many sessions.
@@ -37,6 +41,8 @@ export async function bulk({ url, quick, progress }) {
   const admin = await connect(url);
   /** @type {Result[]} */
   const results = [];
+  /** @type {{ ms: number, grown: number, slowest: number }[]} */
+  const large = [];
   let done = 0;
   try {
     await admin.flushAll();
@@ -65,6 +71,11 @@ export async function bulk({ url, quick, progress }) {
         }
       }
     }
+    await admin.flushAll();
+    await fillMany(admin, PREFIX, 0, LARGE.count, textOf(LARGE.bytes));
+    for (let round = 0; round < rounds; round++) {
+      large.push(await run(admin, url, "ours", "sessions()", LARGE.count));
+    }
   } finally {
     await admin.configSet({ "slowlog-log-slower-than": "10000" });
     await admin.flushAll();
@@ -87,17 +98,33 @@ export async function bulk({ url, quick, progress }) {
     goals.push([what, range(ratio), `≥ ${times(least)}`, verdict(ratio.median >= least)]);
   }
   const own = results.filter(({ name }) => name === "ours");
-  const slowest = Math.max(...own.map((one) => one.slowest));
+  const all = find("all", "ours");
+  const ofAll = spread(
+    find("sessions()", "ours").ms.map((ms, round) => ms / /** @type {number} */ (all.ms[round])),
+  );
+  const met = verdict(ofAll.median <= MOST_OF_ALL);
+  goals.push(["sessions(), times as long as all", range(ofAll), `≤ ${times(MOST_OF_ALL)}`, met]);
+  const slowest = Math.max(...[...own, ...large].map((one) => one.slowest));
   const slow = `${slowest.toFixed(1)} ms`;
   goals.push(["slowest command of ours", slow, `≤ ${MOST_MS} ms`, verdict(slowest <= MOST_MS)]);
-  const grown = Math.max(...find("sessions()", "ours").grown) / 1e6;
-  const memory = `${grown.toFixed(0)} MB`;
-  goals.push(["memory of sessions()", memory, `< ${MOST_MB} MB`, verdict(grown < MOST_MB)]);
+  for (const [what, sizes] of /** @type {[string, number[]][]} */ ([
+    ["memory of sessions()", find("sessions()", "ours").grown],
+    [
+      `the same, ${LARGE.count} sessions of ${LARGE.bytes / 1000} kB`,
+      large.map((one) => one.grown),
+    ],
+  ])) {
+    const grown = Math.max(...sizes) / 1e6;
+    const memory = `${grown.toFixed(0)} MB`;
+    goals.push([what, memory, `< ${MOST_MB} MB`, verdict(grown < MOST_MB)]);
+  }
   return {
     title: "Through all sessions",
     text: `On sessions of 500 bytes; the goals count for ${largest} of them. Each operation in a process of its own, both
 stores on the same keys; medians of ${rounds} rounds. The memory is the growth of the process at its peak, the
-slowest command the time that Redis was busy with it and answered nobody else (SLOWLOG).`,
+slowest command the time that Redis was busy with it and answered nobody else (SLOWLOG). Of length() the goal
+is 1.5 and not 2: the server's own SCAN with TYPE, which keeps lists and sets from being counted as sessions,
+takes half of the whole time of connect-redis.`,
     tables: [
       {
         head: ["sessions", "operation", "store", "time", "memory", "slowest command"],
