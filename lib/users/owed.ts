@@ -39,7 +39,7 @@ export class Owed {
   #wait(): void {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
-      this.#writeAll().finally(() => this.#writes.size > 0 && this.#wait());
+      void this.#writeAll().then(() => this.#writes.size > 0 && this.#wait());
       // A process that has nothing else to do may end.
     }, PAUSE).unref();
   }
