@@ -16,7 +16,7 @@ import {
 } from "./base/index.js";
 import { createPort, type Port, publishingOf, type RedisClient } from "./client/index.js";
 import { type Ending, Endings, type WhyGone } from "./endings/index.js";
-import { SessionEvents } from "./events/index.js";
+import { type SessionEvents, Watcher } from "./events/index.js";
 import { type RedisStoreOptions, resolveOptions, type Settings } from "./options.js";
 import {
   type CachingPort,
@@ -99,7 +99,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   readonly #endings: Endings | undefined;
   /** The session that express-session is about to end, to go on under another id. */
   #regenerating: string | undefined;
-  readonly #watches = new Set<SessionEvents>();
+  #watcher: Watcher | undefined;
   readonly #dated: boolean;
   #isDown = false;
   #isClosed = false;
@@ -457,7 +457,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   close(): void {
     this.#isClosed = true;
     (this.#cache ?? this.#port).close?.();
-    for (const events of this.#watches) events.close();
+    this.#watcher?.close();
   }
 
   /**
@@ -601,14 +601,15 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       throw new StoreError("ERR_INVALID_OPTION", message);
     }
     const { publishers, keyPrefix } = publishing;
-    const events = new SessionEvents(
+    this.#watcher ??= new Watcher({
       publishers,
-      keyPrefix + this.prefix,
-      (sid) => handleOf(this.prefix, sid),
-      () => this.#watches.delete(events),
-    );
-    this.#watches.add(events);
-    await events.open();
+      prefix: keyPrefix + this.prefix,
+      handleOf: (sid) => handleOf(this.prefix, sid),
+      onEnd: () => {
+        this.#watcher = undefined;
+      },
+    });
+    const events = await this.#watcher.open();
     if (this.#isClosed) throw closed();
     return events;
   }

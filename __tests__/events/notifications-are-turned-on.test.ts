@@ -5,6 +5,7 @@ import { fromClient } from "../../lib/base/errors.js";
 import { KeyspaceReader, lacking } from "../../lib/events/keyspace.js";
 import { enableEvents } from "../../lib/events/keyspace-setting.js";
 import { RedisStore, type SessionEvents } from "../../lib/index.js";
+import { startProxy } from "../support/proxy.js";
 import { type Server, startServer } from "../support/servers.js";
 import { refusal, sessionOf, until } from "../support/store.js";
 import { listen } from "../support/watch-suite.js";
@@ -183,9 +184,8 @@ describe.each(Object.entries(clients))("the connection of %s", (_, open) => {
 
   test("ends with the store, or by itself", async () => {
     const second = await store.watch();
-    expect(await listeners()).toBe(2);
+    expect(await listeners()).toBe(1);
     events.close();
-    await until(async () => (await listeners()) === 1);
     second.on("created", (sid) => log.push(`second ${sid}`));
     await store.set("a", sessionOf());
     await until(() => log.length > 0);
@@ -228,6 +228,51 @@ describe.each(Object.entries(clients))("the connection of %s", (_, open) => {
 });
 
 describe("events", () => {
+  test("a write whose announcements come in pieces is one event", async () => {
+    const server = await start();
+    const proxy = await startProxy(server.port);
+    const store = new RedisStore({ client: await clients.redis(proxy.port) });
+    const log = listen(await store.watch());
+    const direct = new RedisStore({ client: await clients.redis(server.port) });
+    proxy.drip();
+    const sids = Array.from({ length: 20 }, (_, index) => `s${index}`);
+    for (const sid of sids) {
+      await direct.set(sid, sessionOf());
+      await until(() => log.includes(`created ${sid}`));
+    }
+    await direct.destroy("s0");
+    await until(() => log.includes("destroyed s0"));
+    expect(log).toEqual([...sids.map((sid) => `created ${sid}`), "destroyed s0"]);
+    store.close();
+    await proxy.stop();
+  });
+
+  test("all event sources of a store share one connection; it ends with the last", async () => {
+    const server = await start();
+    const proxy = await startProxy(server.port);
+    const store = new RedisStore({ client: await clients.redis(proxy.port) });
+    const before = proxy.links;
+    const [first, second] = await Promise.all([store.watch(), store.watch()]);
+    const third = await store.watch();
+    expect(proxy.links).toBe(before + 1);
+    const logs = [first, second, third].map(listen);
+    first.close();
+    await store.set("a", sessionOf());
+    await until(() => logs[1]?.length === 1 && logs[2]?.length === 1);
+    expect(logs).toEqual([[], ["created a"], ["created a"]]);
+    second.close();
+    third.close();
+    await until(() => proxy.links === before);
+    // And a later one begins anew.
+    const log = listen(await store.watch());
+    await store.set("b", sessionOf());
+    await until(() => log.length > 0);
+    expect(log).toEqual(["created b"]);
+    store.close();
+    await until(() => proxy.links === before);
+    await proxy.stop();
+  });
+
   test("an eviction destroys a session", async () => {
     const server = await start();
     const store = new RedisStore({ client: await clients.redis(server.port) });
@@ -254,7 +299,10 @@ describe("events", () => {
 
   test("a server that does not announce new keys has them updated", () => {
     const log: string[] = [];
-    const reader = new KeyspaceReader((event, sid) => log.push(`${event} ${sid}`));
+    const reader = new KeyspaceReader(
+      (event, sid) => log.push(`${event} ${sid}`),
+      () => new Promise(() => {}),
+    );
     for (const [sid, event] of [
       ["a", "set"],
       ["a", "expire"],

@@ -51,6 +51,8 @@ export function publishersOf(
 ): (() => Promise<Publisher[]>) | undefined {
   const { primaries } = transport;
   const deadline = new Deadline({ timeout, host: () => transport.host() });
+  /** Nobody waits for these. */
+  const pings = new Deadline({ timeout, host: () => transport.host(), holdsProcess: false });
   const bound = <T>(answer: Promise<T>, name: string) => deadline.bound(answer, name);
   const send = (command: Command) => {
     // The client may still be connecting.
@@ -71,7 +73,7 @@ export function publishersOf(
         isLate = true;
         throw error;
       });
-      return { ...subscriber, ping: () => bound(subscriber.ping(), "PING") };
+      return { ...subscriber, ping: () => pings.bound(subscriber.ping(), "PING") };
     };
   };
 

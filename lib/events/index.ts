@@ -1,2 +1,3 @@
 // What happens to sessions, as events.
-export { type SessionEventMap, SessionEvents } from "./watch.js";
+export type { SessionEventMap, SessionEvents } from "./watch.js";
+export { Watcher } from "./watcher.js";

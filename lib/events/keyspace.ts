@@ -37,15 +37,26 @@ const REMOVED = new Set(["del", "evicted", "rename_from", "move_from"]);
 
 /**
  * Makes events of sessions out of the keyspace events that one connection receives. A command that
- * writes a session announces up to three of them: `new`, `set`, `expire`.
+ * writes a session announces up to three of them: `new`, `set`, `expire`. A renewal within a round
+ * trip after a write of the same session cannot be told from that, and is no event of its own.
  */
 export class KeyspaceReader {
   readonly #emit: (event: SessionEvent, sid: string) => void;
+  readonly #settled: () => Promise<unknown>;
   #created: string | undefined;
   #written: string | undefined;
 
-  constructor(emit: (event: SessionEvent, sid: string) => void) {
+  /** How many writes were told of. */
+  #writes = 0;
+  #isWaiting = false;
+
+  /**
+   * @param settled - settles when everything has arrived that was sent when it was called: what one
+   *   command announces is sent at once, but may come in two pieces
+   */
+  constructor(emit: (event: SessionEvent, sid: string) => void, settled: () => Promise<unknown>) {
     this.#emit = emit;
+    this.#settled = settled;
   }
 
   /** @param event - what Redis calls it */
@@ -58,10 +69,8 @@ export class KeyspaceReader {
       this.#created = sid;
     } else if (WRITTEN.has(event)) {
       this.#written = sid;
-      // What a command announces is sent at once; the expire of a later command comes later.
-      setImmediate(() => {
-        if (this.#written === sid) this.#written = undefined;
-      });
+      this.#writes++;
+      this.#forgetLater();
       this.#emit(created === sid ? "created" : "updated", sid);
     } else if (RENEWED.has(event)) {
       if (written !== sid) this.#emit("touched", sid);
@@ -70,5 +79,17 @@ export class KeyspaceReader {
     } else if (event === "expired") {
       this.#emit("expired", sid);
     }
+  }
+  /** Forgets what was written last, when the expire of the same command must have come. */
+  #forgetLater(): void {
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    const writes = this.#writes;
+    const forget = () => {
+      this.#isWaiting = false;
+      if (this.#writes === writes) this.#written = undefined;
+      else if (this.#written !== undefined) this.#forgetLater();
+    };
+    this.#settled().then(forget, forget);
   }
 }

@@ -1,5 +1,9 @@
 // Opens connections that listen to what a server publishes.
+import { setTimeout as delay } from "node:timers/promises";
 import type { Subscribe } from "../publisher.js";
+
+/** For so long pieces of one announcement may be apart, in ms. */
+const MOMENT = 100;
 
 /** What listening uses of a client of redis 4, 5 or 6: createClient or createSentinel. */
 interface NodeRedisLike extends SubscribingLike {
@@ -75,7 +79,8 @@ export function nodeRedisSharedSubscribe(client: SubscribingLike): Subscribe {
     const listener: MessageListener = (message, channel) => onMessage(channel, message);
     await client.pSubscribe(pattern, listener);
     return {
-      ping: () => Promise.resolve(),
+      // Nothing can be asked over that connection: what was sent has come by then, most likely.
+      ping: () => delay(MOMENT),
       close: () => void client.pUnsubscribe(pattern, listener).catch(() => {}),
     };
   };
