@@ -27,6 +27,9 @@ import { writing } from "./writes.js";
 /** Before a command is sent again that was redirected too often, in ms. */
 const PAUSE = 20;
 
+/** So often it is sent at the most, however long the timeout is. */
+const MOST_ATTEMPTS = 250;
+
 /** The port over any client that can send raw commands. */
 export class Commands implements Port {
   readonly #transport: Transport;
@@ -387,11 +390,12 @@ export class Commands implements Port {
   /** Clients give up after some redirections; while a slot moves, that can be too early. */
   async #insist<Reply>(command: Command, key: string, binary: boolean): Promise<Reply> {
     const until = performance.now() + this.#timeout;
-    for (;;) {
+    for (let attempt = 1; ; attempt++) {
       try {
         return await this.#ask(command, key, binary);
       } catch (error) {
-        if (!isRedirect(error) || performance.now() >= until) throw error;
+        const isOver = performance.now() >= until || attempt >= MOST_ATTEMPTS;
+        if (!isRedirect(error) || isOver) throw error;
         await delay(PAUSE);
       }
     }

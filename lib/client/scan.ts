@@ -28,6 +28,9 @@ const PAUSE = 50;
 /** How often one primary is scanned because slots move to it; a move may also be left half done. */
 const MOST_SCANS = 3;
 
+/** So often it begins anew at the most: a server may fail each time after its first page. */
+const MOST_ROUNDS = 100;
+
 /** A primary that was scanned to the end. */
 interface Scanned {
   /** Its slots before that. */
@@ -71,7 +74,7 @@ export async function* scanAll(source: ScanSource): AsyncGenerator<string[]> {
     }
   }
 
-  for (;;) {
+  for (let round = 1; ; round++) {
     try {
       const walks: AsyncGenerator<string[]>[] = [];
       await Promise.all(
@@ -86,6 +89,7 @@ export async function* scanAll(source: ScanSource): AsyncGenerator<string[]> {
     } catch (error) {
       failed(error);
     }
+    if (failure !== undefined && round >= MOST_ROUNDS) throw failure;
     if (failing === undefined) continue;
     if (performance.now() - failing >= source.patience) throw failure;
     await delay(PAUSE);
