@@ -8,6 +8,8 @@ import {
   codeOf,
   flag,
   invalid,
+  isHeard,
+  OPERATIONS,
   type Report,
   StoreError,
   shown,
@@ -60,6 +62,8 @@ export interface RedisStore<Client extends RedisClient = RedisClient> {
   addListener: Listening<this>;
   removeListener: Listening<this>;
 }
+
+const { get: GET, set: SET, touch: TOUCH, destroy: DESTROY } = OPERATIONS;
 
 /**
  * An express-session store on Redis.
@@ -196,7 +200,9 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   override get(sid: string): Promise<SessionData | null>;
   override get(sid: string, callback: Callback<SessionData | null>): void;
   override get(sid: string, callback?: Callback<SessionData | null>) {
-    const got = this.#telling.operation("get", sid, (report) => this.#get(sid, report));
+    const got = isHeard(GET)
+      ? this.#telling.operation(GET, sid, (report) => this.#get(sid, report))
+      : this.#get(sid);
     return got instanceof Promise ? answer(got, callback) : answerTogether(got, callback);
   }
 
@@ -209,7 +215,9 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   override set(sid: string, session: SessionData): Promise<SaveResult>;
   override set(sid: string, session: SessionData, callback?: Callback<SaveResult>): void;
   override set(sid: string, session: SessionData, callback?: Callback<SaveResult>) {
-    const saved = this.#telling.operation("set", sid, (report) => this.#set(sid, session, report));
+    const saved = isHeard(SET)
+      ? this.#telling.operation(SET, sid, (report) => this.#set(sid, session, report))
+      : this.#set(sid, session);
     return answer(saved, callback);
   }
 
@@ -220,9 +228,9 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   override touch(sid: string, session: SessionData): Promise<TouchResult>;
   override touch(sid: string, session: SessionData, callback?: Callback<TouchResult>): void;
   override touch(sid: string, session: SessionData, callback?: Callback<TouchResult>) {
-    const touched = this.#telling.operation("touch", sid, (report) =>
-      this.#touch(sid, session, report),
-    );
+    const touched = isHeard(TOUCH)
+      ? this.#telling.operation(TOUCH, sid, (report) => this.#touch(sid, session, report))
+      : this.#touch(sid, session);
     return answer(touched, callback);
   }
 
@@ -241,9 +249,10 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     const [first] = given;
     const isRevoked = typeof first === "object" && first !== null;
     const reason = this.#regenerating === sid ? "regenerated" : "logout";
-    const removed = this.#telling.operation("destroy", sid, (report) =>
-      this.#destroy(sid, isRevoked ? first : reason, report),
-    );
+    const why = isRevoked ? first : reason;
+    const removed = isHeard(DESTROY)
+      ? this.#telling.operation(DESTROY, sid, (report) => this.#destroy(sid, why, report))
+      : this.#destroy(sid, why);
     // `req.session.destroy()` passes on the callback that it was not given, and waits for nothing:
     // during an outage its rejection would end the process.
     if (given.length > 0 && !isRevoked) Promise.resolve(removed).catch(() => {});
@@ -477,14 +486,18 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     return inflated;
   }
 
-  #get(sid: string, report: Report | undefined): SessionData | null | Promise<SessionData | null> {
-    const cached = this.#reader.cached(sid, report);
-    if (cached !== undefined) return cached;
-    assertSid(sid);
-    return this.#reader.get(sid, report);
+  #get(sid: string, report?: Report): SessionData | null | Promise<SessionData | null> {
+    try {
+      const cached = this.#reader.cached(sid, report);
+      if (cached !== undefined) return cached;
+      assertSid(sid);
+      return this.#reader.get(sid, report);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
-  async #set(sid: string, session: SessionData, report: Report | undefined): Promise<SaveResult> {
+  async #set(sid: string, session: SessionData, report?: Report): Promise<SaveResult> {
     assertSid(sid);
     assertSession(session);
     const loaded = this.#loaded;
@@ -500,27 +513,27 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   }
 
   /** At once where there is nothing to send. */
-  #touch(
-    sid: string,
-    session: SessionData,
-    report: Report | undefined,
-  ): TouchResult | Promise<TouchResult> {
-    assertSid(sid);
-    assertSession(session);
-    const known = this.#loaded.find(session, sid);
-    if (known === undefined && this.#loaded.isRow(session)) {
-      if (this.#loaded.findListed(session, sid) === undefined) throw rowOfAnother(sid);
-      return this.#toucher.touchListed(sid, session, report);
+  #touch(sid: string, session: SessionData, report?: Report): TouchResult | Promise<TouchResult> {
+    try {
+      assertSid(sid);
+      assertSession(session);
+      const known = this.#loaded.find(session, sid);
+      if (known === undefined && this.#loaded.isRow(session)) {
+        if (this.#loaded.findListed(session, sid) === undefined) throw rowOfAnother(sid);
+        return this.#toucher.touchListed(sid, session, report);
+      }
+      const life = this.#toucher.plan(sid, session, known);
+      if (life === undefined) return "OK";
+      return this.#toucher.touch(sid, session, known, life, report);
+    } catch (error) {
+      return Promise.reject(error);
     }
-    const life = this.#toucher.plan(sid, session, known);
-    if (life === undefined) return "OK";
-    return this.#toucher.touch(sid, session, known, life, report);
   }
 
   async #destroy(
     sid: string,
     why: "logout" | "regenerated" | DestroyOptions,
-    report: Report | undefined,
+    report?: Report,
   ): Promise<number> {
     assertSid(sid);
     if (typeof why === "object") assertOptions("destroy()", why, ["because"]);

@@ -95,27 +95,49 @@ export interface HealthQuestion {
   answer(store: string, isUp: boolean): void;
 }
 
-type Phase = "start" | "end" | "asyncStart" | "asyncEnd" | "error";
+/** The channels of one operation. */
+interface OperationChannels {
+  readonly operation: OperationName;
+  readonly start: Channel;
+  readonly end: Channel;
+  readonly asyncStart: Channel;
+  readonly asyncEnd: Channel;
+  readonly error: Channel;
+}
 
 // Channels are the process's own, by their names: this build and the other one get the same.
-const OPERATIONS: Readonly<Record<OperationName, Readonly<Record<Phase, Channel>>>> = {
-  get: phases("get"),
-  set: phases("set"),
-  touch: phases("touch"),
-  destroy: phases("destroy"),
-};
 const EVENTS = channel("redis-session-store:event");
 const HEALTH = channel("redis-session-store:health");
 
-function phases(operation: OperationName): Record<Phase, Channel> {
-  const of = (phase: Phase) => channel(`tracing:redis-session-store:${operation}:${phase}`);
+/** The channels of all operations. */
+export const OPERATIONS: Readonly<Record<OperationName, OperationChannels>> = {
+  get: channelsOf("get"),
+  set: channelsOf("set"),
+  touch: channelsOf("touch"),
+  destroy: channelsOf("destroy"),
+};
+
+function channelsOf(operation: OperationName): OperationChannels {
+  const of = (phase: string) => channel(`tracing:redis-session-store:${operation}:${phase}`);
   return {
+    operation,
     start: of("start"),
     end: of("end"),
     asyncStart: of("asyncStart"),
     asyncEnd: of("asyncEnd"),
     error: of("error"),
   };
+}
+
+/** Whether anybody listens to an operation. Where nobody does, no report is made and nothing told. */
+export function isHeard({ start, end, asyncStart, asyncEnd, error }: OperationChannels): boolean {
+  return (
+    start.hasSubscribers ||
+    end.hasSubscribers ||
+    asyncStart.hasSubscribers ||
+    asyncEnd.hasSubscribers ||
+    error.hasSubscribers
+  );
 }
 
 /** Gives the handle of a session id. */
@@ -245,35 +267,6 @@ export class Telling {
 
   readonly isUp: () => boolean;
 
-  /**
-   * Runs an operation, and tells of it where somebody listens. Whoever gets the result gets it after
-   * everything is told, and outside of what listeners bind to the operation.
-   *
-   * @param send - does it; with a report where somebody listens
-   * @returns what `send` does; where it throws, a rejected promise
-   */
-  operation<Result>(
-    name: OperationName,
-    sid: string,
-    send: (report: Report | undefined) => Result | Promise<Result>,
-  ): Result | Promise<Result> {
-    const channels = OPERATIONS[name];
-    if (
-      channels.start.hasSubscribers ||
-      channels.asyncEnd.hasSubscribers ||
-      channels.end.hasSubscribers ||
-      channels.asyncStart.hasSubscribers ||
-      channels.error.hasSubscribers
-    ) {
-      return this.#told(channels, new Report(name, this.#store, sid, this.#handleOf), send);
-    }
-    try {
-      return send(undefined);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
   /** Tells of something about a session, or with `sid` undefined about the store. */
   event<Name extends EventMessage["event"]>(
     name: Name,
@@ -288,20 +281,20 @@ export class Telling {
     EVENTS.publish(Object.assign(message, details));
   }
 
-  #told<Result>(
-    { start, end, asyncStart, asyncEnd, error: failure }: Readonly<Record<Phase, Channel>>,
-    report: Report,
+  /**
+   * Runs an operation and tells of it; for where {@link isHeard}. Whoever gets the result gets it after
+   * everything is told, and outside of what listeners bind to the operation.
+   *
+   * @param send - does it
+   */
+  operation<Result>(
+    channels: OperationChannels,
+    sid: string,
     send: (report: Report) => Result | Promise<Result>,
   ): Result | Promise<Result> {
-    let result: Result | Promise<Result>;
-    try {
-      result = start.runStores(report, send, undefined, report);
-    } catch (error) {
-      report.failed(error);
-      failure.publish(report);
-      end.publish(report);
-      return Promise.reject(error);
-    }
+    const { operation, start, end, asyncStart, asyncEnd, error: failure } = channels;
+    const report = new Report(operation, this.#store, sid, this.#handleOf);
+    const result = start.runStores(report, send, undefined, report);
     if (!(result instanceof Promise)) {
       report.succeeded(result);
       end.publish(report);

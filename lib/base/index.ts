@@ -5,6 +5,8 @@ export {
   type EndingReason,
   type EventMessage,
   type HealthQuestion,
+  isHeard,
+  OPERATIONS,
   type OperationMessage,
   type OperationName,
   type Outcome,
