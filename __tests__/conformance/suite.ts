@@ -348,6 +348,33 @@ export function conformance(name: string, open: () => Promise<Subject>): void {
       expect(await binary.whyGone("sid-0")).toEqual(await store.whyGone("sid-0"));
     });
 
+    test.each([undefined, BINARY])(
+      "sessions may be encrypted: serializer %#",
+      async (serializer) => {
+        const keys = { a: randomBytes(32), b: randomBytes(32) };
+        const encryption = { keys, write: "a", plaintextUntil: null };
+        const options = { serializer, encryption, absoluteTtl: 100, touchAfter: 0 };
+        const store = newStore(options);
+        const key = `${store.prefix}sid`;
+        await store.set("sid", sessionOf({ a: 1 }));
+        expect(String(await raw(key, "GET"))).toMatch(/^rss1\.a\.[\w-]+$/);
+        const mine = await load(store, "sid");
+        const other = sibling(store, { ...options, encryption: { ...encryption, write: "b" } });
+        await other.set("sid", Object.assign(await load(other, "sid"), { b: 2 }));
+        await subject.everywhere("SCRIPT", "FLUSH");
+        expect(await store.set("sid", Object.assign(mine, { a: 3 }))).toBe("MERGED");
+        expect(String(await raw(key, "GET"))).toMatch(/^rss1\.a\./);
+        const session = await load(other, "sid");
+        expect(await other.touch("sid", session)).toBe("OK");
+        expect(String(await raw(key, "GET"))).toMatch(/^rss1\.b\./);
+        expect(await store.all()).toMatchObject([{ id: "sid", a: 3, b: 2 }]);
+        const refused = sibling(store, { serializer }).get("sid");
+        await expect(refused).rejects.toMatchObject({ code: "ERR_UNKNOWN_KEY" });
+        expect(await other.destroy("sid")).toBe(1);
+        expect(await store.set("sid", Object.assign(mine, { a: 4 }))).toBe("GONE");
+      },
+    );
+
     test("sessions may be bytes that are no text", async () => {
       const store = newStore({ serializer: BINARY });
       await store.set("sid", sessionOf({ a: 1 }));
