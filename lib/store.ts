@@ -247,7 +247,8 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     ...given: [(Callback<number> | DestroyOptions)?, Callback<number>?]
   ) {
     const [first] = given;
-    const isRevoked = typeof first === "object" && first !== null;
+    // koa-session passes an object of its own, with its context: no options, a logout like others.
+    const isRevoked = typeof first === "object" && first !== null && !("ctx" in first);
     const reason = this.#regenerating === sid ? "regenerated" : "logout";
     const why = isRevoked ? first : reason;
     const removed = isHeard(DESTROY)

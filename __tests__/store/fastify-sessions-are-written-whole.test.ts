@@ -47,3 +47,45 @@ test("what a handler of @fastify/session sets is set, and what it deletes is gon
   `);
   expect(seen).toEqual([{ a: "3", b: "2" }, { b: "2" }]);
 });
+
+// docs/middleware.md and examples/neighbours/fastify.js say so.
+test("a handler that returns its reply saves once; one that does not saves twice, and its error is thrown", async () => {
+  const seen = await built.run(`
+    import cookie from "@fastify/cookie";
+    import session from "@fastify/session";
+    import fastify from "fastify";
+    import { createClient } from "redis";
+    import { RedisStore } from "./index.js";
+
+    const client = createClient({ url: ${JSON.stringify(url)} });
+    await client.connect();
+    const store = new RedisStore({ client, prefix: ${JSON.stringify(freshPrefix())} });
+    let saves = 0;
+    const { set } = store;
+    store.set = (...args) => {
+      saves++;
+      return set.apply(store, args);
+    };
+    const secret = "a secret with at least thirty-two characters";
+    const app = fastify();
+    await app.register(cookie);
+    await app.register(session, { store, secret, saveUninitialized: false, cookie: { secure: false } });
+    app.get("/returns", async ({ session }, reply) => {
+      session.n = 1;
+      return reply.send("x");
+    });
+    app.get("/forgets", async ({ session }, reply) => {
+      session.n = 1;
+      reply.send("x");
+    });
+    const address = await app.listen({ port: 0, host: "127.0.0.1" });
+    await (await fetch(address + "/returns")).text();
+    const once = saves;
+    const thrown = new Promise((resolve) => process.once("uncaughtException", resolve));
+    await (await fetch(address + "/forgets")).text();
+    const { code } = await thrown;
+    console.log(JSON.stringify([once, saves - once, code]));
+    process.exit();
+  `);
+  expect(seen).toEqual([1, 2, "ERR_HTTP_HEADERS_SENT"]);
+});

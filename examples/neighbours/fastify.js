@@ -13,7 +13,7 @@ await app.register(session, {
   cookie: options.cookie,
 });
 // An async handler returns what it answers, or `reply`. One that calls reply.send() and returns nothing
-// ends twice for @fastify/session: it saves twice, see docs/middleware.md.
+// ends twice for @fastify/session: it saves twice, then throws, and the process ends.
 app.get("/", (req) => visit(req.session));
 app.post("/logout", async (req) => {
   await req.session.destroy();
