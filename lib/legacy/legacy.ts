@@ -245,7 +245,8 @@ function divided(options: LegacyOptions) {
   for (const [name, value] of Object.entries(options)) {
     if (ONLY_LEGACY.has(name)) continue;
     if (OPTION_NAMES.has(name)) forStore[name] = value;
-    else forClient[name] = value;
+    // The connection had a name before the store had one.
+    if (!OPTION_NAMES.has(name) || name === "name") forClient[name] = value;
   }
   return { forStore: forStore as Partial<RedisStoreOptions>, forClient };
 }
