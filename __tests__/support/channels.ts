@@ -65,11 +65,12 @@ export function everythingIn(object: unknown): unknown[] {
       found.push(value);
       return;
     }
-    if (seen.has(value) || value === Object.prototype || value === Function.prototype) return;
+    // What a function does is no property of it.
+    if (seen.has(value) || typeof value === "function") return;
     seen.add(value);
     for (let level: unknown = value; level !== null; level = Object.getPrototypeOf(level)) {
-      if (level === Object.prototype || level === Function.prototype) break;
-      if (typeof value === "function") break;
+      // The end of the chain: of objects of any realm.
+      if (level !== value && Object.getPrototypeOf(level) === null) break;
       for (const key of Reflect.ownKeys(level as object)) {
         found.push(key);
         if (key !== "constructor") walk(Reflect.get(level as object, key, value));
