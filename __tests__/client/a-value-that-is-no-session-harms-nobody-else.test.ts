@@ -107,14 +107,13 @@ describe("a clock that jumps", () => {
     },
   );
 
-  test("a session that only reads is renewed after a jump in either direction", async () => {
+  test("a session that only reads lives as long as before, after a jump in either direction", async () => {
     for (const jump of [hour, -hour]) {
       const store = makeStore(client, { ttl: 600 });
       const app = makeApp(store, { "/read": read, "/visit": visit });
       const first = await supertest(app).get("/visit");
       const cookie = first.headers["set-cookie"]?.[0] ?? "";
       const [sid] = await store.ids();
-      await rawOf(client).send("PEXPIRE", `${store.prefix}${sid}`, "100000");
       setOff(jump);
       expect((await supertest(app).get("/read").set("Cookie", cookie)).status).toBe(200);
       const left = await rawOf(client).pttl(`${store.prefix}${sid}`);

@@ -84,6 +84,27 @@ function isAdapter(client: unknown): client is Adapter {
   return typeof (client as Partial<Adapter> | null | undefined)?.createPort === "function";
 }
 
+/** One server behind a client, for commands that concern it as a whole. */
+export interface ServerOf {
+  readonly address: string;
+  send(...command: string[]): Promise<unknown>;
+}
+
+/** The server of a client, or all primaries of its cluster; none of an adapter, which has no raw commands. */
+export async function serversOf(client: RedisClient): Promise<ServerOf[]> {
+  if (isAdapter(client)) return [];
+  const transport = transportOf(client);
+  if (transport.primaries === undefined) {
+    const send = (...command: string[]) => transport.send(command, "", false, undefined);
+    return [{ address: transport.host(), send }];
+  }
+  const primaries = await transport.primaries();
+  return primaries.map(({ address, send }) => ({
+    address,
+    send: (...command) => send(command),
+  }));
+}
+
 /**
  * How to read through a connection on which the server announces changes; `undefined` for a client
  * or topology that cannot do that.

@@ -6,6 +6,8 @@ export {
   isClient,
   publishingOf,
   type RedisClient,
+  type ServerOf,
+  serversOf,
   trackerOf,
 } from "./detect.js";
 export type { NodeRedisClient } from "./families/node-redis.js";
