@@ -71,10 +71,14 @@ const REPLIES: Record<string, [StoreErrorCode, advice: string]> = {
 /** How a server older than Redis 7 reports what a command inside of a script was refused with. */
 const IN_SCRIPT = /^ERR Error running script .*?: -?([A-Z]{2,}) /s;
 
+/** How Redis 7.0 says NOPERM of a command inside of a script. */
+const NOT_ALLOWED = /^ERR The user executing the script can't run this command/;
+
 /** An error reply of Redis starts with a word in capitals; an error of the client or a socket does not. */
 function replyWord(error: unknown): string | undefined {
   if (!(error instanceof Error) || "syscall" in error) return undefined;
   const { message } = error;
+  if (NOT_ALLOWED.test(message)) return "NOPERM";
   return (IN_SCRIPT.exec(message) ?? /^([A-Z]{2,})(?: |$)/.exec(message))?.[1];
 }
 

@@ -87,8 +87,12 @@ export class Saver {
     const { sid, created, stamp, hidden } = loaded;
     const { records, settings, index } = this.#context;
     const seen = cookieSeen(session);
-    const redated = isRedated(loaded, seen.expires);
-    const life = lifetime(settings.rules, session, sid, created, Date.now(), !redated);
+    const now = Date.now();
+    const inUse = lifetime(settings.rules, session, sid, created, now, true);
+    // By the date that the app has set, should it turn out to be one that was not saved before.
+    const dated = loaded.inflated
+      ? inUse
+      : lifetime(settings.rules, session, sid, created, now, false);
     const user = index?.userOf(session);
     const fixated = isFixation(loaded, user);
     if (fixated && settings.users?.needsNewId) {
@@ -96,11 +100,13 @@ export class Saver {
       throw fixationError(sid);
     }
     const text = records.write(session, { created: stamp, hidden });
-    const order = { sid, loaded, user: () => user, expires: this.#endOf(life), report };
+    const order = { sid, loaded, user: () => user, expires: this.#endOf(inUse), report };
     return this.#inTurn(order, text, async (plain, step) => {
+      // Not before: a save of this object that was under way may have stored this very date.
+      const redated = isRedated(loaded, seen.expires);
       const wish: Wish = {
         own: () => plain,
-        life: this.#keepsLife(loaded, seen) ? undefined : life,
+        life: this.#keepsLife(loaded, seen) ? undefined : redated ? dated : inUse,
         isRedated: redated,
         user,
       };
