@@ -3,6 +3,7 @@ import { type RedisServer, startRedis } from "../../tools/redis-server.js";
 import { expectAccounted, startLoad } from "../support/load.js";
 import { startProxy, type TcpProxy } from "../support/proxy.js";
 import { connect, makeStore, sessionOf, type TestClient, until } from "../support/store.js";
+import { fromCache } from "../support/tracking.js";
 
 // The option `cache`: what is read from memory during an outage, and for how long.
 
@@ -35,15 +36,11 @@ afterEach(() => {
   for (const store of closings.splice(0)) store.close();
 });
 
-/** Waits until a session is answered from memory: before `get` returns. */
+/** Waits until a session is answered from memory. */
 async function cached(store: Awaited<ReturnType<typeof open>>, sid: string): Promise<void> {
   await until(async () => {
     await store.get(sid).catch(() => null);
-    let isAtOnce = false;
-    store.get(sid, () => {
-      isAtOnce = true;
-    });
-    return isAtOnce;
+    return fromCache(store, sid) !== undefined;
   });
 }
 

@@ -86,7 +86,9 @@ test("a save is one command", async () => {
     session.n = n;
     expect(await store.set("sid", session)).toBe("OK");
   }
-  expect((await commandsRun()).evalsha).toBe(10);
+  const { evalsha, set } = await commandsRun();
+  // A server that compares by itself runs no script; the others count what is in it too.
+  expect(evalsha ?? set).toBe(10);
 });
 
 test("a touch with nothing to send calls back before it returns", async () => {

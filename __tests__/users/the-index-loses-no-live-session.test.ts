@@ -154,7 +154,8 @@ describe("a write without an answer", () => {
       return answer;
     });
   const isOfSession = (prefix: string) => (command: string[]) =>
-    /^EVAL/.test(command[0] ?? "") && command[2] === "1" && command[3] === `${prefix}s`;
+    (/^EVAL/.test(command[0] ?? "") && command[2] === "1" && command[3] === `${prefix}s`) ||
+    (command.includes("IFEQ") && command[1] === `${prefix}s`);
 
   test("leaves a login on the same session id listed at once, or when Redis answers again", async () => {
     const prefix = freshPrefix();

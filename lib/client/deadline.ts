@@ -2,10 +2,11 @@
 import { performance } from "node:perf_hooks";
 import { fromClient, isReply, neverSent, StoreError } from "../base/index.js";
 import { type LateAnswer, noteLate, noteUnsent } from "./outcome.js";
+import { Queue, type Queued } from "./queue.js";
 import type { Replacement } from "./transport.js";
 
 /** A question that waits for its answer; times on the monotonic clock. */
-interface Waiting {
+interface Waiting extends Queued<Waiting> {
   readonly asked: number;
   /** The connection that it went out on, as the client counts them. */
   readonly connection: number;
@@ -57,7 +58,7 @@ export class Deadline {
   readonly #observer: Observer | undefined;
   readonly #connection: () => number;
   readonly #holdsProcess: boolean;
-  readonly #waiting = new Set<Waiting>();
+  readonly #waiting = new Queue<Waiting>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor({ timeout, host, observer, connection, holdsProcess }: DeadlineOptions) {
@@ -90,6 +91,9 @@ export class Deadline {
           else noteLate(error, this.#lateAnswer(answer, command, waiting, replacement));
           reject(error);
         },
+        previous: undefined,
+        next: undefined,
+        isQueued: false,
       };
       this.#enter(waiting);
       answer.then(
@@ -112,13 +116,13 @@ export class Deadline {
     this.#waiting.add(waiting);
     if (this.#timer === undefined) this.#start(this.#timeout);
     // A process may not end, as if all were well, while a promise of the store is open.
-    else if (this.#holdsProcess && this.#waiting.size === 1) this.#timer.ref();
+    else if (this.#holdsProcess && this.#waiting.first === waiting) this.#timer.ref();
   }
 
   /** Whether it had not left before. */
   #leave(waiting: Waiting): boolean {
-    const isOpen = this.#waiting.delete(waiting);
-    if (this.#waiting.size === 0) this.#timer?.unref();
+    const isOpen = this.#waiting.remove(waiting);
+    if (this.#waiting.first === undefined) this.#timer?.unref();
     return isOpen;
   }
 
@@ -135,13 +139,15 @@ export class Deadline {
   readonly #expire = (): void => {
     this.#timer = undefined;
     const now = performance.now();
-    for (const waiting of this.#waiting) {
+    for (;;) {
+      const waiting = this.#waiting.first;
+      if (waiting === undefined) return;
       const left = waiting.asked + this.#timeout - now;
       if (left > 0) {
         this.#start(Math.ceil(left));
         return;
       }
-      this.#waiting.delete(waiting);
+      this.#waiting.remove(waiting);
       this.#observer?.unanswered(waiting.asked);
       waiting.expire();
     }
