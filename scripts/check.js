@@ -8,6 +8,7 @@ const script = (/** @type {string} */ name) => () => run("npm", ["run", "--silen
 const steps = [
   ["lock file", lockfile],
   ["layers of lib", () => run("node", ["scripts/layers.js"])],
+  ["mutants of the simulator", () => run("node", ["scripts/simulate-mutants.js", "--apply"])],
   ["format", script("check:format")],
   // Before what follows: demo, bench and examples import the package by its name.
   ["build", script("build")],

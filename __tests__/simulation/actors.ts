@@ -325,7 +325,10 @@ export class Player {
     const held = this.#hold(sid, session, true);
     this.#held = undefined;
     put(session, place, this.#value);
-    const asked: Asked = { what: "save", sid, held, isWhole };
+    // A row of all() is stored without the id that the listing has added.
+    const { id, ...rest } = session;
+    const places = placesOf(isWhole && id === sid ? rest : session);
+    const asked: Asked = { what: "save", sid, held, isWhole, places };
     await this.#ask(asked, (given, done) => given.set(sid, session as never, done));
   }
 

@@ -13,6 +13,8 @@ export interface Job {
   readonly workers: number;
   readonly worker: number;
   readonly patches?: Patch[];
+  /** When no new run is begun any more, in ms since the epoch. */
+  readonly until?: number;
   /** Whether a failing run is made short. */
   readonly shrink?: boolean;
 }
@@ -45,7 +47,7 @@ function seedOf(campaign: number, number: number): number {
 /** Runs plans until one fails or all are done. */
 
 export async function campaign(
-  { seed, runs, workers, worker, patches = [], shrink = true }: Job,
+  { seed, runs, workers, worker, patches = [], until = Infinity, shrink = true }: Job,
   onProgress: (runs: number) => void = () => {},
 ): Promise<Result> {
   catchRejections();
@@ -54,7 +56,7 @@ export async function campaign(
   let events = 0;
   let done = 0;
   let fingerprint = 0;
-  for (let number = worker; number < runs; number += workers) {
+  for (let number = worker; number < runs && Date.now() < until; number += workers) {
     const plan = planOf(seedOf(seed, number));
     const outcome = await run(plan, house);
     done++;
@@ -73,7 +75,7 @@ export async function campaign(
         failure: { ...failure, runs: number + 1 },
       };
     }
-    if (done % 50 === 0) onProgress(done);
+    if (done % 20 === 0) onProgress(done);
   }
   return { runs: done, events, leniencies, fingerprint, failure: undefined };
 }

@@ -365,6 +365,10 @@ const savesLandOnce: Promised = (history, lenient) => {
   if (history.rules.conflict === "overwrite") return undefined;
   for (const { version, before, index, all } of transitions(history)) {
     if (version.places === null || before.places === null) continue;
+    // What is written whole, as a row of all(), is what it was when it was listed.
+    if (openCalls(history, version).some((call) => call.isWhole && isWritten(call, version))) {
+      continue;
+    }
     for (const place of differences(before.places, version.places)) {
       const leaf = version.places.get(place);
       if (leaf === undefined || leaf === "{}" || place === "user") continue;

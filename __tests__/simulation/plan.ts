@@ -98,7 +98,7 @@ export const TIMEOUT = 100;
 /** The idle timeout, in seconds as the option has it. */
 export const TTL = 6;
 export const USERS = ["ada", "bob"];
-const ROWS = false;
+const ROWS = true;
 const PLACES = ["x", "y", "z", "box/a", "box/b", "box"];
 
 /** The plain options that nobody has to think about. */

@@ -26,9 +26,13 @@ const file = fileURLToPath(new URL("worker.js", import.meta.url));
  * @param {object} [options]
  * @param {(runs: number) => void} [options.onProgress] - told now and then how many are done
  * @param {number} [options.patience] - after so many ms without a sign of life a worker hangs
+ * @param {number} [options.ms] - when no new run is begun any more
  * @returns {Promise<Report>}
  */
-export async function simulate(job, { onProgress = () => {}, patience = 60_000 } = {}) {
+export async function simulate(
+  job,
+  { onProgress = () => {}, patience = 60_000, ms = Number.POSITIVE_INFINITY } = {},
+) {
   const start = performance.now();
   const done = Array.from({ length: job.workers }, () => 0);
   /** @type {import("node:child_process").ChildProcess[]} */
@@ -53,7 +57,11 @@ export async function simulate(job, { onProgress = () => {}, patience = 60_000 }
           clearTimeout(timer);
           reject(new Error(`a worker ended with code ${code}`));
         });
-        child.send({ ...job, worker });
+        child.send({
+          ...job,
+          worker,
+          ...(ms < Number.POSITIVE_INFINITY && { until: Date.now() + ms }),
+        });
       });
     } finally {
       child.removeAllListeners("exit");

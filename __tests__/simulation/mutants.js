@@ -1,0 +1,350 @@
+// What the simulator is judged by: the library with one line undone. Each has to be caught.
+
+/**
+ * @typedef {object} Mutant
+ * @property {string} name - what it does wrong
+ * @property {string} file
+ * @property {string} from - what stands there once
+ * @property {string} to - what stands there instead
+ */
+
+/** @param {string} file @param {[name: string, from: string, to: string][]} changes */
+const of = (file, changes) =>
+  changes.map(([name, from, to]) => ({ name, file: `lib/${file}.ts`, from, to }));
+
+/** @type {Mutant[]} */
+export const mutants = [
+  ...of("client/compare", [
+    [
+      "a compare-and-set makes a session that is gone",
+      "if not current then return 0 end\nif current ~= ARGV[1] then return current end\nif ARGV[3]",
+      "if current and current ~= ARGV[1] then return current end\nif ARGV[3]",
+    ],
+    [
+      "a compare-and-set does not compare",
+      "if current ~= ARGV[1] then return current end\nif ARGV[3]",
+      "if ARGV[3]",
+    ],
+    [
+      "a compare-and-set leaves the session without an end",
+      "'PX', ARGV[3]) end\nreturn 1",
+      "'KEEPTTL') end\nredis.call('PERSIST', KEYS[1])\nreturn 1",
+    ],
+  ]),
+  ...of("client/commands", [
+    [
+      "what the server refuses to replace counts as replaced",
+      "if (there === null) return null;\n    if (there.equals",
+      "if (there === null) return true;\n    if (there.equals",
+    ],
+    [
+      "SET for existing sessions makes new ones",
+      'when === "new" ? "NX" : "XX"',
+      'when === "new" ? "NX" : "GET"',
+    ],
+    ["an unknown script is not sent", "if (!isNoScript(error)) throw error;", "throw error;"],
+  ]),
+  ...of("save/scripts", [
+    [
+      "a renewal does not compare",
+      "if redis.sha1hex(current) ~= ARGV[1] then return current end\nif ARGV[2]",
+      "if ARGV[2]",
+    ],
+    ["a renewal renews nothing", "if ARGV[2] ~= '' then", "if ARGV[2] == '' then"],
+    [
+      "what is over is removed whatever it has become",
+      "if redis.sha1hex(current) ~= ARGV[1] then return current end\nredis.call('DEL'",
+      "redis.call('DEL'",
+    ],
+  ]),
+  ...of("save/writer", [
+    [
+      "a new session is written where another one is",
+      'port.set(key, (text as Text).stored, px, "new")',
+      "port.set(key, (text as Text).stored, px)",
+    ],
+    [
+      "what a new session finds in its place is not looked at",
+      "return (await port.get(key)) ?? 0;",
+      "return 0;",
+    ],
+    [
+      "a first save that was lost is not made good",
+      "mayCreate: () => loaded.held === undefined,",
+      "mayCreate: () => false,",
+    ],
+    [
+      "any save makes a session that is gone",
+      "mayCreate: () => loaded.held === undefined,",
+      "mayCreate: () => true,",
+    ],
+    [
+      "a write without an answer is forgotten",
+      "this.#doubts.add(loaded, { held, before, mark, user }, error);",
+      "",
+    ],
+    [
+      "a save after one without an answer has no mark",
+      "if (unanswered.length === 0) return { ...rest, text: this.#sealed(plain, sid) };",
+      "if (rest) return { ...rest, text: this.#sealed(plain, sid) };",
+    ],
+    ["what is assumed counts as found", "there === guess\n            ? guess\n            : ", ""],
+    [
+      "after a save the object is compared with what it was when loaded",
+      "loaded.held = held;\n    loaded.unanswered = NONE;\n    turn.latest",
+      "loaded.held ??= held;\n    loaded.unanswered = NONE;\n    turn.latest",
+    ],
+    [
+      "after a merge the object counts as what was merged",
+      "{ ...done.text, own, isStale",
+      "{ ...done.text, own: done.text.plain, isStale",
+    ],
+    [
+      "a merged session counts as the object's own",
+      "return sameValue(there.stored, base.stored) && isWhole(base);",
+      "return sameValue(there.stored, base.stored);",
+    ],
+    [
+      "what is sent twice counts as somebody else's",
+      "if (last?.text && there && sameValue",
+      "if (last?.text && !there && sameValue",
+    ],
+    [
+      "a conflict gives up at once",
+      "if (round >= MOST_ROUNDS || performance.now() >= until) {",
+      "if (round >= 1) {",
+    ],
+    [
+      "a renewal counts from the session that the object was",
+      "life: life && (await this.#lifeOf(there, loaded, entry))",
+      "life",
+    ],
+    [
+      "a removal leaves what is remembered of the expiry",
+      "renewals.forget(sid);\n    const remove",
+      "const remove",
+    ],
+    [
+      "a plain object is written only where a session is",
+      "const written = port.set(settings.prefix + sid, text.stored, px);",
+      'const written = port.set(settings.prefix + sid, text.stored, px, "existing");',
+    ],
+    [
+      "who lost a race is told that it was written",
+      "if (done === null) return this.#gone(loaded, reason, step);\n    if (done.isOver)",
+      'if (done === null) return "OK";\n    if (done.isOver)',
+    ],
+  ]),
+  ...of("save/doubts", [
+    [
+      "a write that landed is known by its text only",
+      "return hasLanded(old.session, written.session, current.session);",
+      "return false;",
+    ],
+    [
+      "a write that landed is not known by its text",
+      "newestFirst.find((one) => sameValue(one.held.stored, there.stored))",
+      "newestFirst.find(() => false)",
+    ],
+    ["a late answer is not heard", "open.hasLanded = true;", "drop(loaded, open);"],
+    [
+      "who wrote without an answer keeps the user of before",
+      "loaded.held = landed.held;\n    loaded.user = landed.user;\n    loaded.unanswered = NONE;",
+      "loaded.held = landed.held;\n    loaded.unanswered = NONE;",
+    ],
+    [
+      "only a timeout leaves a question open",
+      'return code === "ERR_TIMEOUT" || code === "ERR_UNAVAILABLE";',
+      'return code === "ERR_TIMEOUT";',
+    ],
+  ]),
+  ...of("save/saver", [
+    [
+      "a logout without an answer is forgotten",
+      "if (isSilence(error)) this.#doomed.add(sid, ending);\n        throw error;",
+      "throw error;",
+    ],
+    [
+      "a logout that waited in vain is forgotten",
+      "if (!hasBegun && isSilence(error))",
+      "if (hasBegun && !isSilence(error))",
+    ],
+    [
+      "a save writes a session whose logout got no answer",
+      "if (this.#doomed.has(sid)) return writer.discard",
+      "if (!sid) return writer.discard",
+    ],
+    [
+      "a change counts as none",
+      "isPlain && !(await this.#versions.isChanged",
+      "isPlain || !(await this.#versions.isChanged",
+    ],
+    [
+      "saves of one session do not wait for each other",
+      "return this.#turns.take(sid, async (turn) => {\n      const plain",
+      "return this.#turns.take(sid + Math.random(), async (turn) => {\n      const plain",
+    ],
+    ["a save in doubt may be only a renewal", "&& loaded.unanswered.length === 0;", ";"],
+  ]),
+  ...of("save/turns", [
+    [
+      "a failed save takes those that wait with it",
+      "return next();\n      };",
+      "throw error;\n      };",
+    ],
+    [
+      "a line is left before its last save is done",
+      "if (this.#lines.get(sid)?.last === result) this",
+      "this",
+    ],
+  ]),
+  ...of("save/touch", [
+    [
+      "a touch always counts as covered",
+      "return isCovered ? undefined : life;",
+      "return undefined;",
+    ],
+    [
+      "a touch in doubt may be skipped",
+      "known?.unanswered.length === 0 ? known.held : undefined",
+      "known?.held",
+    ],
+    [
+      "a new cookie is not stored by a touch",
+      "if (isEnding || mustStore(known, cookie.seen.settings)) {",
+      "if (isEnding) {",
+    ],
+  ]),
+  ...of("session/renewals", [
+    ["a renewal that would be earlier is skipped", "exact - now <= left && left", "left"],
+    ["an expiry is remembered whatever the text is", "&& isOf(text, last.text)", ""],
+    [
+      "an expiry is remembered whatever the idle timeout is",
+      "last === undefined || Math.abs(last.idle - idle) >= DRIFT_MS",
+      "last === undefined",
+    ],
+  ]),
+  ...of("session/expiry", [
+    [
+      "a save that waited takes away what it waited",
+      "const since = isDated ? Date.now() : now;",
+      "const since = Date.now();",
+    ],
+    [
+      "the slack is taken off the life",
+      "Math.min(now + idle + slack, deadline)",
+      "Math.min(now + idle - slack, deadline)",
+    ],
+    [
+      "the slack is ten times what it may be",
+      "Math.min(rules.touchAfter, idle / SLACK_SHARE)",
+      "Math.min(rules.touchAfter, (idle * 10) / SLACK_SHARE)",
+    ],
+    [
+      "no deadline",
+      "const deadline = created + limitOf(rules, session, idle);",
+      "const deadline = created * 2 + limitOf(rules, session, idle);",
+    ],
+  ]),
+  ...of("session/merge", [
+    ["two users are mixed", "if (!isSame && !(isFirst", "if (!isSame && !isSame && (isFirst"],
+    [
+      "the other request's change wins",
+      "if (equal(a, m, key)) value = c;",
+      "if (equal(a, m, key) || !equal(a, c, key)) value = c;",
+    ],
+    [
+      "the other request's change is lost",
+      "if (equal(a, m, key)) value = c;",
+      "if (equal(a, m, key)) value = m;",
+    ],
+    [
+      "what the other request removed comes back",
+      "if (value !== ABSENT) put(merged, key, value);",
+      "if ((value === ABSENT ? a : value) !== ABSENT) put(merged, key, value === ABSENT ? a : value);",
+    ],
+  ]),
+  ...of("users/scripts", [
+    [
+      "one that is leaving gets its place back",
+      "if ARGV[4] == '1' or activity ~= '-inf' then",
+      "if true then",
+    ],
+    [
+      "a limit lets one more in",
+      "count() >= limit then return {0",
+      "count() > limit then return {0",
+    ],
+    ["the one that is written is evicted", "and sid ~= ARGV[1] then", "then"],
+    ["an entry ends before its session", "or now + px, sid)", "or now + px / 2, sid)"],
+    [
+      "an index ends with the first of its sessions",
+      "KEYS[2], -1, -1, 'WITHSCORES'",
+      "KEYS[2], 0, 0, 'WITHSCORES'",
+    ],
+  ]),
+  ...of("users/membership", [
+    [
+      "an entry is written for a session that is not stored",
+      "if (isStored) return await this.#stored();",
+      "return await this.#stored();",
+    ],
+    [
+      "the entry of the user before is left",
+      "work.push(this.#index.disown(this.#before, this.#sid));",
+      "",
+    ],
+    [
+      "who logs in is not entered",
+      "const entered = isTold ? told?.entered : this.#enter(user);",
+      "const entered = told?.entered;",
+    ],
+    [
+      "what has no answer has no entry",
+      "if (isInDoubt(error)) await this.#perhaps();",
+      "if (isInDoubt(error)) {}",
+    ],
+  ]),
+  ...of("users/user-index", [
+    ["too many sessions are not ended", "await this.#end(user, [leaving], LIMIT, 0);", ""],
+    [
+      "dead entries keep the places",
+      "const isFreed = round < ROUNDS && (await",
+      "const isFreed = round < 0 && (await",
+    ],
+  ]),
+  ...of("read/cache", [
+    [
+      "a read that was overtaken is kept",
+      "this.#reading.get(key) === read ? this.#keep(key, value, until) : value",
+      "this.#keep(key, value, until)",
+    ],
+    [
+      "a lost connection does not empty the cache",
+      "onLost: () => this.#dropAll(),",
+      "onLost: () => {},",
+    ],
+    [
+      "an announcement is not heard",
+      "(key === null ? this.#dropAll() : this.#drop(key))",
+      "(key === null ? this.#dropAll() : undefined)",
+    ],
+    [
+      "an own write does not empty the cache",
+      "this.#drop(key);\n      this.#writes.set",
+      "this.#writes.set",
+    ],
+    [
+      "a read beside an own write fills the cache",
+      "if (this.#writes.has(key) || !this.#tracker.isCoherent()) return",
+      "if (!this.#tracker.isCoherent()) return",
+    ],
+  ]),
+  ...of("client/deadline", [
+    [
+      "there is no deadline",
+      "this.#timer = setTimeout(this.#look, ms);",
+      "this.#timer = setTimeout(() => {}, ms);",
+    ],
+  ]),
+];
