@@ -25,7 +25,7 @@ export interface Outcome {
 /** No run takes longer, in ms of its own time. */
 const LONGEST = 120_000;
 /** For how long it rests in the end: everything late has come by then. */
-const REST = 3_000;
+const REST = 1_500;
 
 /** Rooms for the processes of all runs, and one for an observer. */
 export class House {
