@@ -1,5 +1,6 @@
 // Computes the cluster slot of a key.
-const SLOTS = 16384;
+/** How many slots a cluster has. */
+export const SLOTS = 16384;
 
 /**
  * The slot of a key in a cluster: CRC16 of the part in the first braces, if there is one, else of

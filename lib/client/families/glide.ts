@@ -1,4 +1,5 @@
 // The transport over valkey-glide.
+import { SLOTS, slotOf } from "../slot.js";
 import type { Command, Primary, Transport, Wait } from "../transport.js";
 
 /** What the store uses of a client of valkey-glide: `GlideClient` or `GlideClusterClient`. */
@@ -25,8 +26,8 @@ const WORDS: Readonly<Record<string, string>> = {
   TryAgain: "TRYAGAIN",
 };
 
-/** Slots that are far from each other, and so on several primaries. */
-const PROBED = Array.from({ length: 16 }, (_, n) => n * 1024);
+/** So many slots are far from each other, and so on several primaries. */
+const PROBED = 16;
 
 /** valkey-glide: one server or a cluster. It has no key prefix and looks after its connections itself. */
 export class GlideTransport implements Transport {
@@ -48,7 +49,7 @@ export class GlideTransport implements Transport {
     this.readsReplicas = !isCluster && (config?.readFrom ?? "primary") !== "primary";
     if (isCluster) {
       this.primaries = () => this.#findPrimaries();
-      this.signs = PROBED.map((slot) => this.#ownerOf(slot));
+      this.signs = keysFarApart(PROBED).map((key) => this.#ownerOf(key));
     }
   }
 
@@ -79,11 +80,14 @@ export class GlideTransport implements Transport {
     return this.#dispatch(command, options);
   }
 
-  /** The primary that serves a slot, whichever it is then. */
-  #ownerOf(slot: number): Primary {
-    const route = { type: "primarySlotId", id: slot };
+  /**
+   * The primary that serves a key, whichever it is then. Named by a slot (`primarySlotId`), the client
+   * takes that of slot 0 for each.
+   */
+  #ownerOf(key: string): Primary {
+    const route = { type: "primarySlotKey", key };
     const send = (command: Command) => this.#dispatch(command, { ...AS_TEXT, route });
-    return { address: `slot ${slot}`, send };
+    return { address: `the primary of ${key}`, send };
   }
 
   /** Asked of all primaries, a command is answered with their addresses. */
@@ -103,6 +107,17 @@ export class GlideTransport implements Transport {
   #dispatch(command: Command, options: object): Promise<unknown> {
     return this.#client.customCommand(command, options).catch(rethrow);
   }
+}
+
+/** Keys of as many parts of all slots, each as large as the others. */
+function keysFarApart(count: number): string[] {
+  const keys = new Map<number, string>();
+  for (let n = 0; keys.size < count; n++) {
+    const key = `probe-${n}`;
+    const part = Math.floor((slotOf(key) * count) / SLOTS);
+    if (!keys.has(part)) keys.set(part, key);
+  }
+  return [...keys.values()];
 }
 
 /** Whether a client of valkey-glide is one of a cluster. */
