@@ -97,7 +97,12 @@ function ask(agent: Agent, port: number, path: string, cookie: string | undefine
         res.on("error", reject);
       },
     );
-    request.on("error", reject);
+    request.on("error", (error: NodeJS.ErrnoException) => {
+      // Express closes a connection when the end of its response fails, and this request was late.
+      if (request.reusedSocket && error.code === "ECONNRESET") {
+        ask(agent, port, path, cookie).then(resolve, reject);
+      } else reject(error);
+    });
   });
 }
 
