@@ -39,7 +39,7 @@ async function seen(store: RedisStore): Promise<Record<string, unknown> | null> 
 
 /** Other answers go on coming: only of a server that answers nothing is nothing asked any more. */
 function keepAlive(store: RedisStore): () => void {
-  const timer = setInterval(() => store.get("other").catch(() => {}), 10);
+  const timer = setInterval(() => void store.get("other").catch(() => {}), 10);
   return () => clearInterval(timer);
 }
 

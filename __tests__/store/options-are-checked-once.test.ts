@@ -320,8 +320,8 @@ test("everything that is wrong is reported at once", () => {
   );
   expect(code).toBe("ERR_INVALID_OPTION");
   const lines = message.split("\n").slice(1);
-  expect(lines.map((line) => /"(\w+)"/.exec(line)?.[1]).sort()).toEqual(
-    ["client", "onLimit", "rolling", "timeout", "touchafter", "ttl"].sort(),
+  expect(new Set(lines.map((line) => /"(\w+)"/.exec(line)?.[1]))).toEqual(
+    new Set(["client", "onLimit", "rolling", "timeout", "touchafter", "ttl"]),
   );
   for (const line of lines) expect(line).toMatch(/^- /);
 });

@@ -299,7 +299,7 @@ export class World {
     sid: string,
     places: Places,
     { before, after }: During,
-    date: number | undefined = undefined,
+    date?: number,
   ): void {
     const idle = this.#idle(places);
     this.#sessions.set(sid, {

@@ -197,7 +197,7 @@ export class Report implements OperationMessage {
 
   /** For logs: with the handle, which is no property of the object itself. */
   toJSON(): object {
-    return { ...this, handle: this.handle };
+    return Object.assign({}, this, { handle: this.handle });
   }
 
   #ended(): void {
@@ -238,7 +238,7 @@ class SessionEvent {
   }
 
   toJSON(): object {
-    return { ...this, handle: this.handle };
+    return Object.assign({}, this, { handle: this.handle });
   }
 }
 

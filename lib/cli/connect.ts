@@ -56,7 +56,7 @@ export async function connect(where: Where, terminal: Console): Promise<Connecti
 }
 
 /** The address with its password taken out. */
-export function shownAddress(address: string): string {
+function shownAddress(address: string): string {
   const url = new URL(address);
   const user = url.username ? `${url.username}@` : "";
   return `${url.protocol}//${user}${url.host}${url.pathname === "/" ? "" : url.pathname}`;

@@ -34,8 +34,8 @@ type UserOf = ((session: never) => unknown) | undefined;
 
 function userOf({ session }: SessionEntry, userId: UserOf): string | undefined {
   try {
-    const user = userId?.(session as never) ?? undefined;
-    return user === undefined ? undefined : String(user);
+    const user = userId?.(session as never);
+    return typeof user === "string" || typeof user === "number" ? String(user) : undefined;
   } catch {
     return undefined;
   }

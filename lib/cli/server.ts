@@ -213,7 +213,9 @@ async function notifications(one: ServerOf): Promise<Finding> {
     return { verdict: "unknown", check, says: "the Redis user may not run CONFIG GET" };
   }
   const letters = setting.includes("A") ? `${setting}g$lshzxetd` : setting;
-  const lacks = [...NOTIFICATIONS].filter((letter) => !letters.includes(letter)).join("");
+  const lacks = NOTIFICATIONS.split("")
+    .filter((letter) => !letters.includes(letter))
+    .join("");
   return lacks === ""
     ? { verdict: "fine", check, says: `on ("${setting}")` }
     : {

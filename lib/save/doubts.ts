@@ -54,7 +54,7 @@ export class Doubts {
   add(loaded: Loaded, write: Omit<Unanswered, "hasLanded">, error: unknown): void {
     const open: Unanswered = { ...write, hasLanded: false };
     loaded.unanswered = [...loaded.unanswered, open];
-    lateAnswerOf(error)?.then((answer) => {
+    void lateAnswerOf(error)?.then((answer) => {
       if (answer.status === "rejected") {
         if (!wasSent(answer.reason)) drop(loaded, open);
       } else if (DONE.has(Buffer.isBuffer(answer.value) ? String(answer.value) : answer.value)) {

@@ -98,7 +98,7 @@ interface Task {
   /** What Redis should hold; `null`: nothing. */
   readonly from: Text | null;
   /** What to ask for where this is there; `null`: nothing, and the session is left alone. */
-  plan(there: Text | null): Attempt | null | Promise<Attempt | null>;
+  readonly plan: (there: Text | null) => Attempt | null | Promise<Attempt | null>;
   /** Whether the session is written where there is none, or one that counts as missing. */
   mayCreate?(): boolean;
   /** What is there counts as missing. */

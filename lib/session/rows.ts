@@ -12,7 +12,7 @@ export interface RowsContext {
   /** Whether creation times are stored. */
   readonly dated: boolean;
   /** Whose session it is, where sessions are indexed by user. */
-  userOf(session: object): string | undefined;
+  readonly userOf: (session: object) => string | undefined;
 }
 
 /** The rows of the listings of one store. */
