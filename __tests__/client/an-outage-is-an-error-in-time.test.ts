@@ -30,7 +30,7 @@ const operations: [string, (store: RedisStore) => Promise<unknown>][] = [
   ["get", (store) => store.get("sid")],
   ["set", (store) => store.set("sid", sessionOf())],
   ["touch", (store) => store.touch("sid", sessionOf())],
-  ["destroy", (store) => store.destroy("sid")],
+  ["destroy", (store) => store.destroy("ended")],
   ["all", (store) => store.all()],
   ["length", (store) => store.length()],
   ["ids", (store) => store.ids()],
