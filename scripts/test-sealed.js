@@ -13,10 +13,13 @@ const LEFT_OUT = [
   "/simulation/",
   // They have servers of their own, which are not searched.
   "/client/",
-  // They look at the text itself, at its length, or at the list of clients of the server.
+  // They look at the text itself, at its length, or at the list of clients of the server; or give one
+  // prefix to a store and a part of it to another one's client, under which nothing opens.
   "/base/channels",
   "/metrics/",
   "/legacy/the-store-makes-its-client",
+  "/read/binary-sessions-are-copied",
+  "/read/stores-of-one-process",
 ];
 
 const jest = new URL("../node_modules/jest/bin/jest.js", import.meta.url).pathname;

@@ -8,7 +8,7 @@ import {
   type RedisStoreOptions,
   type SessionPage,
 } from "../../lib/index.js";
-import { sessionOf, until } from "../support/store.js";
+import { sessionOf, unlessSealed, until } from "../support/store.js";
 
 /** A client whose adapter is tested, and a way to look behind its back. */
 export interface Subject {
@@ -81,13 +81,19 @@ export function conformance(name: string, open: () => Promise<Subject>): void {
     };
 
     describe("one session", () => {
-      test("is read as it was written, under its prefix and the client's, as JSON", async () => {
-        const store = newStore();
-        const session = sessionOf({ text: "é✓\n\u0000\u{1f600}", nested: { list: [1, null, ""] } });
-        expect(await store.set("sid", session)).toBe("OK");
-        expect(await store.get("sid")).toEqual(session);
-        expect(await raw(`${store.prefix}sid`, "GET")).toBe(JSON.stringify(session));
-      });
+      unlessSealed.test(
+        "is read as it was written, under its prefix and the client's, as JSON",
+        async () => {
+          const store = newStore();
+          const session = sessionOf({
+            text: "é✓\n\u0000\u{1f600}",
+            nested: { list: [1, null, ""] },
+          });
+          expect(await store.set("sid", session)).toBe("OK");
+          expect(await store.get("sid")).toEqual(session);
+          expect(await raw(`${store.prefix}sid`, "GET")).toBe(JSON.stringify(session));
+        },
+      );
 
       test("is null where there is none", async () => {
         expect(await newStore().get("nobody")).toBeNull();

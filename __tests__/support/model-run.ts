@@ -4,7 +4,7 @@ import type { SessionData } from "express-session";
 import { RedisStore, type RedisStoreOptions, type Serializer } from "../../lib/index.js";
 import { type During, type Happened, type Places, placesOf, show, World } from "./model.js";
 import type { Edit, Operation, Plan, Step } from "./model-steps.js";
-import type { TestClient } from "./store.js";
+import { plainOf, type TestClient } from "./store.js";
 
 /** Idle timeout of a session whose cookie has no age, in seconds. */
 const TTL = 3600;
@@ -250,7 +250,9 @@ export class Run {
     const held = await Promise.all(
       this.#sids.map(async (_, index) => {
         const value = seen[2 * index] as Buffer | null;
-        return value === null ? null : placesOf(await this.#bench.parse(value));
+        return value === null
+          ? null
+          : placesOf(await this.#bench.parse(plainOf(keys[index] as string, value)));
       }),
     );
     const objections: string[] = [];

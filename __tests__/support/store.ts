@@ -99,9 +99,11 @@ export const unlessSealed = isSealed
   : { describe, test };
 
 /** What a text is that Redis holds, opened where every store of the run encrypts. */
-export function plainOf<Text extends string | null>(key: string, text: Text): Text {
-  const { openSealed } = globalThis as { openSealed?: (key: string, text: string) => string };
-  return (text === null || openSealed === undefined ? text : openSealed(key, text)) as Text;
+export function plainOf<Held extends string | Buffer | null>(key: string, held: Held): Held {
+  const { openSealed } = globalThis as {
+    openSealed?: (key: string, held: string | Buffer) => string | Buffer;
+  };
+  return (held === null || openSealed === undefined ? held : openSealed(key, held)) as Held;
 }
 
 /** Looks at what Redis holds, past the store. */

@@ -163,7 +163,11 @@ export class SealingKey {
   #derivedFor(sid: string): Derived {
     const known = this.#derived.get(sid);
     if (known !== undefined) return known;
-    const binding = Buffer.concat([this.#place, field(sid)]);
+    const own = field(sid);
+    // Memory of its own: a slice of the pool would keep all of that.
+    const binding = Buffer.allocUnsafeSlow(this.#place.length + own.length);
+    this.#place.copy(binding);
+    own.copy(binding, this.#place.length);
     const bytes = createHmac("sha512", this.#secret).update(binding).digest();
     const derived = { key: bytes.subarray(0, 32), commitment: bytes.subarray(32), binding };
     this.#derived.set(sid, derived);
