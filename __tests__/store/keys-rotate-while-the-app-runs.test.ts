@@ -16,6 +16,7 @@ import {
   until,
   visit,
 } from "../support/store.js";
+import { warm } from "../support/tracking.js";
 
 let client: TestClient;
 let raw: ReturnType<typeof rawOf>;
@@ -192,14 +193,7 @@ describe("another key", () => {
     const one = server(prefix, NEW, { cache: { max: 10 } });
     try {
       await server(prefix, OLD).store.set("sid", sessionOf({ a: 1 }));
-      const isCached = () => {
-        let called = false;
-        one.store.get("sid", () => {
-          called = true;
-        });
-        return called;
-      };
-      await until(async () => (await one.get()) !== null && isCached());
+      await warm(one.store, "sid");
       one.learns(WITHOUT);
       expect((await refusal(one.store.get("sid"))).code).toBe("ERR_UNKNOWN_KEY");
       one.learns(REVOKED);

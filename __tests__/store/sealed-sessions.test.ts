@@ -4,7 +4,6 @@ import type { SessionData } from "express-session";
 import supertest from "supertest";
 import { readSession } from "../../lib/bearer/bearer.js";
 import { type EncryptionOptions, RedisStore, type RedisStoreOptions } from "../../lib/index.js";
-import { record } from "../support/recording.js";
 import {
   type AppSession,
   connect,
@@ -18,6 +17,7 @@ import {
   until,
   visit,
 } from "../support/store.js";
+import { warm } from "../support/tracking.js";
 
 let client: TestClient;
 let raw: ReturnType<typeof rawOf>;
@@ -191,19 +191,7 @@ describe("a sealed session", () => {
     const store = server(prefix, {}, { cache: { max: 10 } });
     try {
       await store.set("sid", sessionOf({ a: 1 }));
-      const sends = record(client, () => {});
-      expect(sends).toBeDefined();
-      let isCached = false;
-      await until(async () => {
-        await store.get("sid");
-        isCached = false;
-        let returned = false;
-        store.get("sid", () => {
-          isCached = !returned;
-        });
-        returned = true;
-        return isCached;
-      });
+      await warm(store, "sid");
       const count = counted();
       for (let times = 0; times < 10; times++)
         expect(await load(store)).toEqual(sessionOf({ a: 1 }));

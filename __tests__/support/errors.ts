@@ -22,7 +22,7 @@ export function keepSecret(...texts: unknown[]): void {
 
 /** What an error may have, of the store or of a client; a client's own often has the command. */
 const KNOWN = new Set(["name", "message", "stack", "code", "cause", "errno", "syscall", "address"]);
-KNOWN.add("port");
+for (const name of ["port", "removed", "unreadable"]) KNOWN.add(name);
 
 function* chainOf(error: Error): Generator<Error> {
   for (let one: unknown = error; one instanceof Error; one = one.cause) yield one;
