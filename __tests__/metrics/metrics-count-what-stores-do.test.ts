@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { type Attributes, metrics as api } from "@opentelemetry/api";
 import {
   AggregationTemporality,
@@ -215,6 +217,35 @@ describe("the text for Prometheus", () => {
     }
   });
 });
+
+test.each(["grafana-dashboard.json", "alerts.yml"])(
+  "%s names metrics, labels and values that there are",
+  async (file) => {
+    const name = freshPrefix();
+    const metrics = collect();
+    await work(name);
+    const series = metrics.prometheus().replaceAll(name, "");
+    const text = readFileSync(resolve(__dirname, "../../docs/observability", file), "utf8");
+    const unescaped = text.replaceAll('\\"', '"');
+    const named = [...unescaped.matchAll(/(redis_session_store_\w+)(\{[^}]*\})?/g)];
+    expect(named.length).toBeGreaterThan(5);
+    for (const [, metric = "", selector = ""] of named) {
+      expect(series).toMatch(new RegExp(`^${metric}\\{`, "m"));
+      for (const [, label, value] of selector.matchAll(/(\w+)="(\w+)"/g)) {
+        const known = label === "outcome" ? OUTCOMES : series;
+        expect(known).toContain(`${label}="${value}"`);
+      }
+    }
+    for (const [, labels = ""] of unescaped.matchAll(/ by \(([^)]*)\)/g)) {
+      for (const label of labels.split(/, */)) {
+        expect(["store", "operation", "outcome", "reason", "code", "le"]).toContain(label);
+      }
+    }
+  },
+);
+
+/** The outcomes that the dashboard and the alerts name; a test above has each of a read. */
+const OUTCOMES = 'outcome="hit" outcome="cached" outcome="miss"';
 
 describe("a meter of OpenTelemetry", () => {
   async function exported(run: (metrics: Metrics) => Promise<void>) {
