@@ -1,5 +1,5 @@
 // Draws the charts of the Grafana dashboard from a real load: an app over HTTP, its sessions in Redis,
-// parallel changes, an outage and a round of logouts. Writes docs/observability/load.svg.
+// parallel changes, an outage and a round of logouts. Writes bench/results/load.svg.
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
@@ -217,5 +217,5 @@ const spec = /** @type {import("vega-lite").TopLevelSpec} */ ({
   columns: 2,
   resolve: { scale: { color: "independent" } },
 });
-await writeFile(new URL("../docs/observability/load.svg", import.meta.url), await draw(spec));
-console.log("written to docs/observability/load.svg");
+await writeFile(new URL("results/load.svg", import.meta.url), await draw(spec));
+console.log("written to bench/results/load.svg");

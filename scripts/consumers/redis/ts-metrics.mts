@@ -6,7 +6,7 @@ import { collectMetrics, type Metrics } from "redis-session-store/metrics";
 
 const metrics: Metrics = collectMetrics({});
 const store = new RedisStore({ client: createClient(), name: "orders" });
-assert.equal(metrics.snapshot()["orders"]?.up, true);
+assert.equal(metrics.snapshot().orders?.up, true);
 metrics.close();
 
 subscribe("tracing:redis-session-store:get:asyncEnd", (message) => {
