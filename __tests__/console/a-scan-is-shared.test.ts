@@ -1,0 +1,119 @@
+import { request } from "node:http";
+import type { RedisStore } from "../../lib/index.js";
+import { ask, openConsole } from "../support/console.js";
+import { connect, makeStore, sessionOf, type TestClient, until } from "../support/store.js";
+
+let client: TestClient;
+const stores: RedisStore<TestClient>[] = [];
+beforeAll(async () => {
+  client = await connect();
+});
+afterEach(async () => {
+  jest.restoreAllMocks();
+  await Promise.all(stores.splice(0).map((store) => store.clear()));
+});
+
+async function filled(count: number): Promise<RedisStore<TestClient>> {
+  const store = makeStore(client);
+  stores.push(store);
+  await Promise.all(
+    Array.from({ length: count }, (_, i) => store.set(`sid ${i}`, sessionOf({ number: i }))),
+  );
+  return store;
+}
+
+/** Counts how many pages are read at a time, and lets each wait for `before`. */
+function watched(store: RedisStore<TestClient>, before: () => Promise<unknown> = async () => {}) {
+  const counts = { calls: 0, now: 0, most: 0, first: 0 };
+  const page = store.page.bind(store);
+  jest.spyOn(store, "page").mockImplementation((async (options: { cursor: string | null }) => {
+    counts.calls++;
+    if (options.cursor === null) counts.first++;
+    counts.most = Math.max(counts.most, ++counts.now);
+    await before();
+    return page(options).finally(() => counts.now--);
+  }) as never);
+  return counts;
+}
+
+const sessionsOn = (body: string) => /<dt>Sessions<\/dt><dd>([^<]*)</.exec(body)?.[1];
+
+test("many who ask at once, and within five seconds after, share one scan", async () => {
+  const store = await filled(30);
+  const counts = watched(store);
+  const { url } = await openConsole(store);
+  const answers = await Promise.all(Array.from({ length: 20 }, () => ask(url)));
+  for (const { body } of answers) {
+    expect(sessionsOn(body)).toBe("30");
+    expect(body).toContain("This is of all sessions");
+  }
+  await store.destroy("sid 0");
+  expect(sessionsOn((await ask(url)).body)).toBe("30");
+  expect(counts.first).toBe(1);
+  const now = performance.now();
+  jest.spyOn(performance, "now").mockImplementation(() => now + 5001);
+  expect(sessionsOn((await ask(url)).body)).toBe("29");
+  expect(counts.first).toBe(2);
+});
+
+test("of several consoles in a process one reads at a time, lists too", async () => {
+  const all = await Promise.all([filled(300), filled(300), filled(300)]);
+  let now = 0;
+  let most = 0;
+  const counts = all.map((store) =>
+    watched(store, async () => {
+      most = Math.max(most, ++now);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      now--;
+    }),
+  );
+  const consoles = await Promise.all(all.map((store) => openConsole(store)));
+  const answers = await Promise.all(
+    consoles.flatMap(({ url }) => [ask(url), ask(`${url}?at=list`), ask(`${url}?at=list`)]),
+  );
+  expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+  expect(most).toBe(1);
+  for (const { first } of counts) expect(first).toBe(3);
+});
+
+test("a page says how far it looked, and may look for longer", async () => {
+  const store = await filled(500);
+  let isSlow = true;
+  watched(store, () => new Promise((resolve) => setTimeout(resolve, isSlow ? 800 : 0)));
+  const { url } = await openConsole(store);
+  const { body } = await ask(url);
+  const seen = /after 2 s, (\d+) sessions had been looked at/.exec(body)?.[1];
+  expect(Number(seen)).toBeGreaterThan(0);
+  expect(Number(seen)).toBeLessThan(500);
+  expect(sessionsOn(body)).toBe(`${seen} or more`);
+  isSlow = false;
+  const longer = await ask(`${url}?look=longer`);
+  expect(sessionsOn(longer.body)).toBe("500");
+});
+
+test("a scan stops when nobody waits for it", async () => {
+  const store = await filled(1000);
+  const counts = watched(store, () => new Promise((resolve) => setTimeout(resolve, 20)));
+  const { url } = await openConsole(store);
+  const sent = request(url).on("error", () => {});
+  sent.end();
+  await until(() => counts.calls === 2);
+  sent.destroy();
+  // Another one begins from the start, behind the one that stops; of that no further step is made.
+  await until(() => counts.now === 0);
+  const { body } = await ask(`${url}?at=list`);
+  expect(body).toContain("All sessions");
+  const before = counts.calls;
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(counts.calls).toBe(before);
+  expect(counts.first).toBe(2);
+});
+
+test("a scan that fails is an answer, and the next one works", async () => {
+  const store = await filled(3);
+  const failure = Object.assign(new Error("no"), { name: "StoreError", code: "ERR_TIMEOUT" });
+  jest.spyOn(store, "page").mockImplementationOnce(() => Promise.reject(failure) as never);
+  const { url } = await openConsole(store);
+  expect((await ask(url)).status).toBe(503);
+  expect(sessionsOn((await ask(url)).body)).toBe("3");
+});
