@@ -76,8 +76,8 @@ test("a session full of markup, control characters and __proto__ is text", async
   });
   const all = `${await allPages(url)}${(await ask(`${url}?at=user&id=${encodeURIComponent("<b>x</b>\u202e")}`)).body}`;
   expect(all).not.toMatch(/<script|<img|<b>|onerror='/);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: what must not be there
-  expect(all).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/);
+  // Line ends are the page's own.
+  expect(all.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}]/u);
   expect(all).toContain("&lt;script&gt;alert(1)&lt;/script&gt;");
   expect(all).toContain("\\u{202e}");
   const page = await pageOf(url);

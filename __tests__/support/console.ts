@@ -93,5 +93,5 @@ export function send(
   of: string,
   headers: Record<string, string> = OWN,
 ): Promise<Answered> {
-  return ask(url, { method: "POST", headers, body: `${new URLSearchParams({ of })}` });
+  return ask(url, { method: "POST", headers, body: new URLSearchParams({ of }).toString() });
 }

@@ -19,7 +19,7 @@ import {
   userPage,
 } from "./pages.js";
 import { inTurn, type Listed, listed, Scan, type UserOf } from "./scan.js";
-import { serversOfStore } from "./servers.js";
+import { serversBehind } from "./servers.js";
 import { ICON, STYLE } from "./style.js";
 import { counted } from "./words.js";
 
@@ -151,7 +151,7 @@ class Console<Request extends IncomingMessage> {
     const ping = await store.ping();
     const [seen, servers] = await Promise.all([
       this.#scan.look(patience, gone),
-      serversOfStore(store, timeout),
+      serversBehind(store.client, timeout),
     ]);
     const largest = seen.largest.map((one) => this.#named(one));
     const facts = { seen, largest, patience, mayWait: !isLong, servers, ping };
@@ -278,7 +278,7 @@ class Console<Request extends IncomingMessage> {
     const of = (await formOf(request)).get("of") ?? "";
     const task = this.#task(of);
     const { actor } = access;
-    const { entry, run, user } = task;
+    const { entry, user } = task;
     try {
       await this.#audit({ ...entry, event: "intent", actor });
     } catch {
@@ -287,7 +287,7 @@ class Console<Request extends IncomingMessage> {
     let ended: number | undefined;
     let failure: unknown;
     try {
-      ended = await run();
+      ended = await task.run();
     } catch (error) {
       failure = error;
     }

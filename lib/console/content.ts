@@ -3,7 +3,7 @@ import { types } from "node:util";
 import { kindOf } from "./words.js";
 
 /** A line of the content of a session. */
-export interface Line {
+interface Line {
   readonly path: readonly string[];
   /** Its type and size. */
   readonly kind: string;

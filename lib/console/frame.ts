@@ -10,7 +10,8 @@ export type Place = "overview" | "list" | "user" | "session" | "done" | "style" 
  * @param query - besides the place
  */
 export function link(place: Place, query: Record<string, string> = {}): string {
-  return `?${new URLSearchParams(place === "overview" ? query : { at: place, ...query })}`;
+  const named = new URLSearchParams(place === "overview" ? query : { at: place, ...query });
+  return `?${named.toString()}`;
 }
 
 /** What stands around the body of a page. */

@@ -1,5 +1,6 @@
 // Asks the servers for their memory, evictions and policy, as far as they tell.
-import type { RedisStore } from "../index.js";
+import { within } from "../base/index.js";
+import { type RedisClient, type ServerOf, serversOf } from "../client/index.js";
 
 /** What one server tells; `undefined`: it does not. */
 export interface Server {
@@ -14,7 +15,7 @@ export interface Server {
 }
 
 /** What the text of INFO says of a server. */
-export function serverOf(address: string, info: string): Server {
+function serverOf(address: string, info: string): Server {
   const fields = new Map(
     info.split(/\r?\n/).map((line) => {
       const [name = "", ...value] = line.split(":");
@@ -37,10 +38,28 @@ export function serverOf(address: string, info: string): Server {
   };
 }
 
-/** `undefined` where none of them may be asked. */
-export async function serversOfStore(
-  _store: RedisStore,
-  _timeout: number,
+/**
+ * What the servers behind a client tell; `undefined` where none of them may be asked.
+ *
+ * @param timeout - for how long they are waited for, in ms
+ */
+export async function serversBehind(
+  client: RedisClient,
+  timeout: number,
 ): Promise<Server[] | undefined> {
-  return undefined;
+  try {
+    const asked = serversOf(client).then((servers) =>
+      Promise.all(servers.map(async (one) => serverOf(one.address, await infoOf(one)))),
+    );
+    return await within(asked, timeout, "INFO", "ERR_TIMEOUT");
+  } catch {
+    // A Redis user may lack the command: a page is of use without it.
+    return undefined;
+  }
+}
+
+/** The text of INFO; a client may read in Buffers. */
+async function infoOf(server: ServerOf): Promise<string> {
+  const text = await server.send("INFO");
+  return Buffer.isBuffer(text) ? text.toString() : String(text);
 }

@@ -46,14 +46,8 @@ export function spanOf(ms: number): string {
 
 /** What is told of a hidden value: its type and its size. */
 export function kindOf(value: unknown): string {
-  switch (typeof value) {
-    case "string":
-      return `text, ${counted(value.length, "character")}`;
-    case "object":
-      return kindOfObject(value);
-    default:
-      return typeof value;
-  }
+  if (typeof value === "string") return `text, ${counted(value.length, "character")}`;
+  return typeof value === "object" ? kindOfObject(value) : typeof value;
 }
 
 function kindOfObject(value: object | null): string {
