@@ -114,11 +114,12 @@ function secretOf(value: unknown): KeyObject | undefined {
   if (value instanceof KeyObject) {
     return value.type === "secret" && value.symmetricKeySize === 32 ? value : undefined;
   }
-  const isBase64 = typeof value === "string" && value.length === 44;
-  const bytes = isBase64 ? Buffer.from(value, "base64") : value;
-  if (!(bytes instanceof Uint8Array) || bytes.length !== 32) return undefined;
-  if (isBase64 && Buffer.from(bytes).toString("base64") !== value) return undefined;
-  return createSecretKey(bytes);
+  if (typeof value === "string") {
+    const bytes = Buffer.from(value, "base64");
+    const isCanonical = bytes.length === 32 && bytes.toString("base64") === value;
+    return isCanonical ? createSecretKey(bytes) : undefined;
+  }
+  return value instanceof Uint8Array && value.length === 32 ? createSecretKey(value) : undefined;
 }
 
 function revokedOf(given: unknown): Set<string> {
