@@ -15,6 +15,9 @@ import {
 /** So many writes of one object may be without an answer; before another one Redis is asked. */
 const MOST = 4;
 
+/** So many new sessions are remembered whose first save has no answer; of more the oldest are forgotten. */
+const MOST_FIRST = 10_000;
+
 /** The reply of a write that has happened: of a script, of SET. */
 const DONE: ReadonlySet<unknown> = new Set([1, "1", "OK"]);
 
@@ -35,6 +38,8 @@ export function isInDoubt(error: unknown): boolean {
  */
 export class Doubts {
   readonly #versions: Versions;
+  /** New sessions of which nobody knows whether they were ever stored. */
+  readonly #first = new Map<string, WeakRef<Loaded>>();
 
   constructor(versions: Versions) {
     this.#versions = versions;
@@ -54,6 +59,7 @@ export class Doubts {
   add(loaded: Loaded, write: Omit<Unanswered, "hasLanded">, error: unknown): void {
     const open: Unanswered = { ...write, hasLanded: false };
     loaded.unanswered = [...loaded.unanswered, open];
+    if (loaded.held === undefined) this.#remember(loaded);
     void lateAnswerOf(error)?.then((answer) => {
       if (answer.status === "rejected") {
         if (!wasSent(answer.reason)) drop(loaded, open);
@@ -61,6 +67,20 @@ export class Doubts {
         open.hasLanded = true;
       } else drop(loaded, open);
     });
+  }
+
+  /**
+   * The app has ended a session. A new one may have been stored: it counts as if it was, so that no
+   * later save of the same object stores it as a first one.
+   */
+  ended(sid: string): void {
+    if (this.#first.size === 0) return;
+    const loaded = this.#first.get(sid)?.deref();
+    this.#first.delete(sid);
+    const last = loaded?.unanswered.at(-1);
+    if (loaded === undefined || loaded.held !== undefined || last === undefined) return;
+    loaded.held = last.held;
+    loaded.unanswered = NONE;
   }
 
   /** Takes late answers into account. */
@@ -96,6 +116,16 @@ export class Doubts {
     loaded.user = landed.user;
     loaded.unanswered = NONE;
     return landed.held;
+  }
+
+  #remember(loaded: Loaded): void {
+    this.#first.delete(loaded.sid);
+    this.#first.set(loaded.sid, new WeakRef(loaded));
+    if (this.#first.size <= MOST_FIRST) return;
+    for (const oldest of this.#first.keys()) {
+      this.#first.delete(oldest);
+      return;
+    }
   }
 
   /** Whether what somebody else wrote stands on top of a write. */

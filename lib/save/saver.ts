@@ -40,6 +40,7 @@ export class Saver {
   readonly #turns: Turns;
   readonly #context: SaverContext;
   readonly #versions: Versions;
+  readonly #doubts: Doubts;
   readonly #writer: Writer;
   readonly #doomed = new Doomed((sid) => this.#removeAgain(sid));
 
@@ -49,7 +50,8 @@ export class Saver {
     this.#turns = new Turns(settings.timeout);
     this.#versions = new Versions(records, inflate);
     const conflicts = new Conflicts(settings, records, this.#versions);
-    this.#writer = new Writer(context, conflicts, new Doubts(this.#versions));
+    this.#doubts = new Doubts(this.#versions);
+    this.#writer = new Writer(context, conflicts, this.#doubts);
   }
 
   /** Writes an object that the store does not know, whatever Redis holds. */
@@ -169,17 +171,24 @@ export class Saver {
       try {
         const count = await this.#writer.remove(sid, ending);
         this.#doomed.delete(sid);
+        this.#doubts.ended(sid);
         return count;
       } catch (error) {
-        if (isSilence(error)) this.#doomed.add(sid, ending);
+        if (isSilence(error)) this.#doom(sid, ending);
         throw error;
       }
     });
     removed.catch((error) => {
       // Those before it got no answer, and it was not even sent.
-      if (!hasBegun && isSilence(error)) this.#doomed.add(sid, ending);
+      if (!hasBegun && isSilence(error)) this.#doom(sid, ending);
     });
     return removed;
+  }
+
+  /** Remembers a session that the app has ended and that may still be there. */
+  #doom(sid: string, ending: Ending | undefined): void {
+    this.#doomed.add(sid, ending);
+    this.#doubts.ended(sid);
   }
 
   /** Whether the app has ended a session of which it is not known that it is gone. */

@@ -209,9 +209,11 @@ export class LoadedSessions {
   /** What is known of an object that was loaded or saved under this id, or of what a Proxy stands for. */
   find(session: object, sid: string): Loaded | undefined {
     let known = this.#find(session, sid);
-    if (known === undefined && types.isProxy(session)) {
+    if (known === undefined) {
       const original = Request.of((session as { req?: unknown }).req);
-      if (original !== undefined) known = this.#find(original, sid);
+      // One of the two stands for the other: a new session may be saved as a Proxy first.
+      const isSame = types.isProxy(session) || types.isProxy(original);
+      if (original !== undefined && isSame) known = this.#find(original, sid);
     }
     return known !== undefined && "held" in known ? known : undefined;
   }
@@ -239,6 +241,7 @@ export class LoadedSessions {
    */
   adopt(session: object, sid: string, dated: boolean): Loaded | undefined {
     if (!isGenerated(session)) return undefined;
+    Request.note((session as unknown as { req: object }).req, session);
     const now = Date.now();
     return this.add(session, {
       sid,

@@ -1,0 +1,97 @@
+import session from "express-session";
+import type { RedisStore, RedisStoreOptions } from "../../lib/index.js";
+import { type Fault, type FaultyClient, faulty, writes } from "../support/faults.js";
+import { warmUp } from "../support/requests.js";
+import { type AppSession, connect, makeStore, refusal, until } from "../support/store.js";
+
+/** A session that express-session has generated, and that nobody has saved. */
+function generated(store: RedisStore, sid: string): AppSession {
+  const { Session, Cookie } = session as unknown as {
+    Session: new (req: object) => AppSession;
+    Cookie: new () => AppSession["cookie"];
+  };
+  const mine = new Session({ sessionID: sid, sessionStore: store });
+  mine.cookie = new Cookie();
+  return mine;
+}
+
+async function setUp(options: Omit<Partial<RedisStoreOptions>, "client"> = {}) {
+  const faults = faulty(await connect());
+  const store = makeStore(faults.client, { timeout: 200, ...options }) as RedisStore;
+  const other = makeStore(await connect(), { ...options, prefix: store.prefix }) as RedisStore;
+  await warmUp(store);
+  const mine = generated(store, "sid");
+  mine.n = 1;
+  return { faults, store, other, mine };
+}
+
+/** A write that gets no answer while others get theirs. */
+async function failing(
+  { faults, store }: { faults: FaultyClient; store: RedisStore },
+  fault: Fault,
+  write: () => Promise<unknown>,
+): Promise<void> {
+  faults.fate = writes(fault);
+  const timer = setInterval(() => store.get("other").catch(() => {}), 10);
+  expect(await refusal(write())).toMatchObject({ code: "ERR_TIMEOUT" });
+  clearInterval(timer);
+  faults.fate = () => undefined;
+  await until(() =>
+    store.get("other").then(
+      () => true,
+      () => false,
+    ),
+  );
+}
+
+const fates: Fault[] = ["lose", "drop"];
+
+describe.each(fates)("a new session whose first save has no answer (%s)", (fault) => {
+  test.each(["merge", "overwrite"] as const)(
+    "and that is ended is not stored again by the same object (%s)",
+    async (conflict) => {
+      const { faults, store, other, mine } = await setUp({ conflict });
+      await failing({ faults, store }, fault, () => store.set("sid", mine));
+      expect(await store.destroy("sid")).toBe(fault === "lose" ? 1 : 0);
+      mine.n = 2;
+      expect(await store.set("sid", mine)).toBe("GONE");
+      expect(await store.touch("sid", mine)).toBe("EXPIRED");
+      expect(await other.get("sid")).toBeNull();
+    },
+  );
+
+  test("and whose end has no answer either is not stored again by the same object", async () => {
+    const { faults, store, other, mine } = await setUp();
+    await failing({ faults, store }, fault, () => store.set("sid", mine));
+    await failing({ faults, store }, fault, () => store.destroy("sid"));
+    mine.n = 2;
+    expect(await store.set("sid", mine)).toBe("GONE");
+    await until(async () => (await other.get("sid")) === null);
+    expect(await store.set("sid", mine)).toBe("GONE");
+    // Another new session under that id is another session.
+    expect(await store.set("sid", generated(store, "sid"))).toBe("OK");
+  });
+});
+
+describe("a new session that is saved through a Proxy", () => {
+  const proxied = (one: AppSession) => new Proxy(one, {});
+  const same = (one: AppSession) => one;
+
+  test.each([
+    ["a Proxy, then another one", proxied, proxied],
+    ["a Proxy, then itself", proxied, same],
+    ["itself, then a Proxy", same, proxied],
+  ])("as %s, is one session", async (_, first, second) => {
+    const { store, other, mine } = await setUp();
+    mine.flash = "x";
+    expect(await store.set("sid", first(mine))).toBe("OK");
+    delete mine.flash;
+    expect(await store.set("sid", second(mine))).toBe("OK");
+    expect(await other.get("sid")).not.toHaveProperty("flash");
+    expect(await store.destroy("sid")).toBe(1);
+    mine.n = 2;
+    expect(await store.set("sid", second(mine))).toBe("GONE");
+    expect(await store.set("sid", first(mine))).toBe("GONE");
+    expect(await other.get("sid")).toBeNull();
+  });
+});
