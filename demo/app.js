@@ -6,10 +6,13 @@ import express from "express";
 import session from "express-session";
 import { createClient } from "redis";
 import { RedisStore } from "redis-session-store";
+import { whyMissing } from "redis-session-store/bearer";
 
 // One app server, in a process of its own. It knows nothing of the others.
 
 const { SERVER_NAME: name = "", REDIS_URL: url = "", SESSION_SECRET: secret = "" } = process.env;
+/** How long a session lives without a request, in seconds. */
+const ttl = Number(process.env.DEMO_TTL ?? 60);
 process.on("disconnect", () => process.exit());
 
 const client = createClient({ url }).on("error", () => {});
@@ -23,8 +26,8 @@ const sessions = (store, cookieName) =>
     name: cookieName,
     resave: false,
     saveUninitialized: false,
-    rolling: true, // renews the browser's cookie too
-    cookie: { maxAge: 60_000, sameSite: "strict" },
+    // The browser keeps it for longer than the session lives, so that it can be told what became of that.
+    cookie: { sameSite: "strict" },
   });
 
 /**
@@ -60,12 +63,26 @@ for (const [key, ms] of changes) {
 }
 
 const app = express().disable("x-powered-by").use(express.json());
-const other = new ConnectRedisStore({ client, prefix: "connect-redis:" });
+const other = new ConnectRedisStore({ client, prefix: "connect-redis:", ttl: Math.ceil(ttl) });
 app.use("/connect-redis/pair", sessions(other, "connect-redis.sid"), pair);
 
 // Every request renews the session exactly, so that the countdown starts at 60 and not at 61.
-const store = new RedisStore({ client, touchAfter: 0 });
-app.use(sessions(store, "demo.sid"));
+const cookieName = "demo.sid";
+const store = new RedisStore({
+  client,
+  ttl,
+  touchAfter: 0,
+  userId: (session) => /** @type {Content} */ (/** @type {unknown} */ (session)).user,
+  maxSessionsPerUser: 2,
+  endings: { keepFor: 3600 },
+});
+app.use(sessions(store, cookieName));
+// A browser that comes with a cookie and gets a new session is told why.
+app.use(async (req, res, next) => {
+  const isNew = Object.keys(req.session).every((key) => key === "cookie");
+  if (isNew) res.locals.ended = await whyMissing(req, { store, secret, name: cookieName });
+  next();
+});
 app.use("/pair", pair);
 
 /**
@@ -85,6 +102,7 @@ async function answer(req, res) {
     counter,
     basket,
     user,
+    ended: res.locals.ended ?? undefined,
   });
 }
 
@@ -120,12 +138,21 @@ app.post("/login", async (req, res) => {
   const { counter, basket } = content(req);
   // A new id, so that one planted before the login is worth nothing after it.
   await promisify(req.session.regenerate.bind(req.session))();
-  Object.assign(content(req), { counter, basket, user: text(req.body?.user, 30) });
+  // Without a name nobody is logged in.
+  const user = text(req.body?.user, 30) || undefined;
+  Object.assign(content(req), { counter, basket, user });
   return answer(req, res);
 });
 
 app.post("/logout", async (req, res) => {
   await promisify(req.session.regenerate.bind(req.session))();
+  return answer(req, res);
+});
+
+app.post("/logout-others", async (req, res) => {
+  const { user } = content(req);
+  const because = "logged out on another device";
+  if (user !== undefined) await store.destroyAllOf(user, { except: req.sessionID, because });
   return answer(req, res);
 });
 

@@ -155,6 +155,29 @@ describe("the processes of the demo", () => {
   });
 });
 
+describe("a session of the demo", () => {
+  test("that was over is told to have expired, and one after a logout to have been ended", async () => {
+    const demo = await startDemo({ DEMO_TTL: "0.5" });
+    try {
+      const origin = demo.url;
+      const get = async (cookie?: string) =>
+        JSON.parse(
+          (await ask(`${demo.url}/session`, "GET", cookie === undefined ? {} : { cookie })).body,
+        );
+      const { cookie, body } = await ask(`${demo.url}/session`, "GET", {});
+      expect(JSON.parse(body).ended).toMatchObject({ reason: "no-cookie" });
+      await delay((await get(cookie)).expiresIn + 1);
+      expect((await get(cookie)).ended).toMatchObject({ reason: "expired-or-evicted", at: null });
+
+      const again = (await ask(`${demo.url}/session`, "GET", {})).cookie;
+      await ask(`${demo.url}/logout`, "POST", { origin, cookie: again });
+      expect((await get(again)).ended).toMatchObject({ reason: "regenerated" });
+    } finally {
+      await demo.end("SIGTERM");
+    }
+  });
+});
+
 describe("the front of the demo", () => {
   let demo: Demo;
   beforeAll(async () => {
@@ -259,8 +282,8 @@ if (executablePath === undefined)
     expect(complaints).toEqual([]);
   });
 
-  async function open(): Promise<Page> {
-    const tab = await context.newPage();
+  async function open(where = context): Promise<Page> {
+    const tab = await where.newPage();
     tab.on("pageerror", (error) => complaints.push(error.message));
     tab.on("console", (message) => {
       if (["error", "warning"].includes(message.type())) complaints.push(message.text());
@@ -271,7 +294,7 @@ if (executablePath === undefined)
   }
 
   const text = async (selector: string, tab = page) => (await tab.textContent(selector))?.trim();
-  const button = (name: string) => page.getByRole("button", { name });
+  const button = (name: string) => page.getByRole("button", { name, exact: true });
   const seconds = async () => Number.parseInt((await text("#left")) ?? "", 10);
 
   /** Waits until the element reads so. */
@@ -398,6 +421,31 @@ if (executablePath === undefined)
         "✓ kept",
         "✗ lost",
       ]);
+    }
+  });
+
+  test("a browser that was logged out elsewhere is told when, and one that had to make room why", async () => {
+    const others = [await browser.newContext(), await browser.newContext()];
+    try {
+      const login = async (tab: Page) => {
+        await tab.getByLabel("Your name").fill("Hedy");
+        await tab.getByRole("button", { name: "Log in" }).click();
+        await shows("#user", "Logged in as Hedy", tab);
+      };
+      const [second, third] = (await Promise.all(others.map((one) => open(one)))) as [Page, Page];
+      await login(page);
+      await login(second);
+      await second.getByRole("button", { name: "Log out elsewhere" }).click();
+      await shows("#status", /^Logged out elsewhere/, second);
+      await button("Count one more").click();
+      await shows("#status", /^You were logged out on another device at .*\d\d.*Counted by server/);
+      await shows("#user", "Not logged in");
+      await login(page);
+      await login(third);
+      await second.getByRole("button", { name: "Count one more" }).click();
+      await shows("#status", /^Another login under your name ended the session at /, second);
+    } finally {
+      for (const one of others) await one.close();
     }
   });
 

@@ -30,7 +30,7 @@ function show(session) {
   write("#counter", session.counter);
   write("#user", session.user ? `Logged in as ${session.user}` : "Not logged in");
   find("#login").hidden = Boolean(session.user);
-  find("#logout").hidden = !session.user;
+  find("#known").hidden = !session.user;
   find("#basket").replaceChildren(...Object.entries(session.basket).map(basketRow));
   for (const item of document.querySelectorAll("#servers li")) {
     if (item.dataset.server === server) item.setAttribute("aria-current", "true");
@@ -61,6 +61,16 @@ function tick() {
   say("A minute without a request: the session is over. The next click begins a new one.");
 }
 
+/** Why the session that this browser had was ended, in a sentence; nothing where it never had one. */
+function explain({ reason, at, because } = {}) {
+  const time = new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  if (reason === "revoked") return `You were ${because} at ${time}. `;
+  if (reason === "limit") return `Another login under your name ended the session at ${time}. `;
+  if (reason === "expired-or-evicted") return "The session was over: a minute without a request. ";
+  if (reason === "logout" || reason === "regenerated") return `You logged out at ${time}. `;
+  return "";
+}
+
 /** One request to the app, told in a sentence. */
 async function act(what, path, method, data) {
   const before = server;
@@ -68,7 +78,8 @@ async function act(what, path, method, data) {
   show(session);
   tabs.postMessage(session);
   const hop = before && before !== server ? `, the click before by server ${before}` : "";
-  say(`${what} by server ${server}${hop}.`);
+  const why = explain(session.ended);
+  say(why ? `${why}${what} by server ${server}.` : `${what} by server ${server}${hop}.`);
 }
 
 /** @returns whether both changes are kept */
@@ -88,7 +99,13 @@ async function pair(path) {
   return result.slow && result.fast;
 }
 
-const done = { count: "Counted", login: "Logged in", logout: "Logged out", basket: "Added" };
+const done = {
+  count: "Counted",
+  login: "Logged in",
+  logout: "Logged out",
+  "logout-others": "Logged out elsewhere",
+  basket: "Added",
+};
 
 async function submit(form) {
   const { post, remove } = form.dataset;
