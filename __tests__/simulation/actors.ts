@@ -1,5 +1,5 @@
 // What apps do with a store: requests, plain code, an operator. Everything they ask is written down.
-import { type AppServer, type LiveSession, parse } from "./app-server.js";
+import { type AppServer, type LiveSession, opened, parse } from "./app-server.js";
 import {
   type Call,
   DEFINITE,
@@ -469,8 +469,8 @@ function idleOf(session: Tree): number {
 }
 
 /** What Redis holds, as a session. */
-export function sessionOf(stored: string): Tree {
-  return parse(Buffer.from(bytesOf(stored), "latin1").toString());
+export function sessionOf(stored: string, sid: string): Tree {
+  return parse(opened(Buffer.from(bytesOf(stored), "latin1"), sid));
 }
 
 export function shownCall(call: Call): string {

@@ -2,6 +2,7 @@
 import * as crypto from "node:crypto";
 import { join } from "node:path";
 import type { RedisStore, Script } from "../../lib/index.js";
+import { SealingKey } from "../../lib/session/seal.js";
 import { type Network, SimulatedClient } from "./client.js";
 import { Loader, type Patch, root } from "./loader.js";
 import { TIMEOUT, TTL, type Variant } from "./plan.js";
@@ -259,7 +260,18 @@ export class AppServer {
   }
 
   #options(variant: Variant): object {
-    const { rolling, absolute, touchAfter, conflict, users, limit, rejects, cache } = variant;
+    const {
+      rolling,
+      absolute,
+      touchAfter,
+      conflict,
+      users,
+      limit,
+      rejects,
+      cache,
+      endings,
+      sealed,
+    } = variant;
     return {
       client: this.client,
       prefix: PREFIX,
@@ -273,6 +285,8 @@ export class AppServer {
       ...(users &&
         limit && { maxSessionsPerUser: limit, onLimit: rejects ? "reject" : "evict-oldest" }),
       ...(cache && { cache: { max: 3 } }),
+      ...(endings && { endings: { keepFor: 60 } }),
+      ...(sealed && { encryption: { keys: { k: SECRET }, write: "k", plaintextUntil: null } }),
       serializer: this.#serializer(variant),
     };
   }
@@ -316,6 +330,18 @@ export class AppServer {
         return JSON;
     }
   }
+}
+
+const SECRET = Buffer.alloc(32, "a secret of no value");
+const sealing = new SealingKey("k", crypto.createSecretKey(SECRET), "", PREFIX);
+
+/** What Redis holds of a session, as JSON. */
+export function opened(stored: Buffer, sid: string): string {
+  const text = stored.toString();
+  if (!text.startsWith("rss1.")) return text;
+  const plain = sealing.open(text, sid);
+  if (typeof plain === "string") throw new Error(`${sid} cannot be opened: ${plain}`);
+  return plain.toString();
 }
 
 /** A stored session without what only the serializer knows of. */

@@ -34,8 +34,8 @@ export const mutants = [
   ...of("client/commands", [
     [
       "what the server refuses to replace counts as replaced",
-      "if (there === null) return null;\n    if (there.equals",
-      "if (there === null) return true;\n    if (there.equals",
+      "if (there === null) return null;\n    // The clients",
+      "if (there === null) return true;\n    // The clients",
     ],
     [
       "SET for existing sessions makes new ones",

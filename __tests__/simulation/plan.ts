@@ -15,6 +15,9 @@ export interface Variant {
   /** "salted" never writes the same text twice, "slow" is one that takes its time. */
   readonly serializer: "json" | "salted" | "slow" | "binary";
   readonly native: boolean;
+  /** Whether what ended sessions is remembered. */
+  readonly endings: boolean;
+  readonly sealed: boolean;
 }
 
 /** What an actor does next. `n` tells values apart, and picks. */
@@ -113,6 +116,8 @@ export const PLAIN: Variant = {
   cache: false,
   serializer: "json",
   native: false,
+  endings: false,
+  sealed: false,
 };
 
 /** The plan of a seed. */
@@ -137,6 +142,8 @@ export function planOf(seed: number): Plan {
     cache: often(0.25),
     serializer: pick(["json", "json", "json", "salted", "slow", "binary"]),
     native: often(0.5),
+    endings: often(0.2),
+    sealed: often(0.15),
   };
   const processes = pick([1, 2, 2, 3]);
   const browsers = pick([1, 1, 2, 3]);

@@ -183,7 +183,8 @@ class Run {
       if (this.#why !== undefined) this.#history.losses.push(this.#history.next());
       return;
     }
-    const session = after?.type === "string" ? sessionOf(after.text) : undefined;
+    const session =
+      after?.type === "string" ? sessionOf(after.text, key.slice(PREFIX.length)) : undefined;
     const cookie = (session?.cookie ?? {}) as { originalMaxAge?: number | null };
     const created = session?.__createdAt;
     const why =
@@ -347,7 +348,10 @@ class Run {
     };
     const live = (user: string) =>
       [...this.#server.keys()]
-        .filter(([key, stored]) => key.startsWith(PREFIX) && userOf(stored) === user)
+        .filter(
+          ([key, stored]) =>
+            key.startsWith(PREFIX) && userOf(stored, key.slice(PREFIX.length)) === user,
+        )
         .map(([key]) => key.slice(PREFIX.length))
         .sort();
     const list = async (user: string) =>
@@ -378,8 +382,8 @@ class Run {
   }
 }
 
-function userOf(stored: Stored): unknown {
-  return stored.type === "string" ? sessionOf(stored.text).user : undefined;
+function userOf(stored: Stored, sid: string): unknown {
+  return stored.type === "string" ? sessionOf(stored.text, sid).user : undefined;
 }
 
 function shownStored(stored: Stored | undefined): string {
