@@ -20,7 +20,7 @@ import { debianServer, debianServers } from "../tools/debian-servers.js";
 import { findRedisBinary, versionOf } from "../tools/redis-binary.js";
 
 /** What depends on the server. */
-const SUITES = ["conformance", "save", "read", "users", "events", "legacy"];
+const SUITES = ["conformance", "save", "read", "users", "events", "legacy", "simulation/simulated"];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -277,6 +277,11 @@ const usersFindTheirSessions: Promised = (history, lenient) => {
   for (const [user, live] of finale.live) {
     for (const sid of live) {
       if (!finale.listedAgain.get(user)?.includes(sid)) {
+        // By its own rules it is over, by the clock that is right.
+        if (history.steps.length > 0 && history.versions.get(sid)?.at(-1)?.created !== undefined) {
+          lenient("the clock was set");
+          continue;
+        }
         return `${sid} of ${user} was used again and is listed nowhere`;
       }
       if (finale.listed.get(user)?.includes(sid)) continue;

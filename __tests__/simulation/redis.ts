@@ -278,13 +278,15 @@ export class SimulatedRedis {
   #scan([cursor = "0", ...options]: Bytes[]): Reply {
     let pattern = /^/;
     let type: Bytes | undefined;
+    let count = 10;
     for (let at = 0; at < options.length; at += 2) {
       const option = (options[at] as Bytes).toUpperCase();
       if (option === "MATCH") pattern = globOf(options[at + 1] as Bytes);
       else if (option === "TYPE") type = options[at + 1] as Bytes;
-      else if (option !== "COUNT") throw new Refusal("ERR syntax error");
+      else if (option === "COUNT") count = whole(options[at + 1]);
+      else throw new Refusal("ERR syntax error");
     }
-    const [next, page] = this.#page([...this.#keys.keys()], cursor);
+    const [next, page] = this.#page([...this.#keys.keys()], cursor, count);
     const found = page.filter(
       (key) => pattern.test(key) && (type === undefined || this.#keys.get(key)?.type === type),
     );
@@ -295,13 +297,13 @@ export class SimulatedRedis {
    * Goes through names in the order of their hashes, from the one that the cursor says: what is there
    * all the while comes at least once, whatever comes and goes meanwhile.
    */
-  #page(names: Bytes[], cursor: Bytes): [next: Bytes, page: Bytes[]] {
+  #page(names: Bytes[], cursor: Bytes, count = this.#options.page): [next: Bytes, page: Bytes[]] {
     const from = whole(cursor || "0");
     const ordered = names.map((name) => [hashOf(name), name] as const);
     ordered.sort(([a, x], [b, y]) => a - b || (x < y ? -1 : 1));
     const rest = ordered.filter(([hash]) => hash >= from);
     // Those of one hash come together.
-    let end = Math.min(this.#options.page, rest.length);
+    let end = Math.min(this.#options.page, count, rest.length);
     while (end < rest.length && rest[end]?.[0] === rest[end - 1]?.[0]) end++;
     const last = rest[end - 1];
     const next = end === rest.length || last === undefined ? "0" : String(last[0] + 1);
@@ -332,6 +334,7 @@ export class SimulatedRedis {
   }
 
   readonly #commands: Record<string, (args: Bytes[]) => Reply> = {
+    INFO: () => `# Server\r\nrun_id:${"5".repeat(40)}\r\n`,
     PING: () => new Status("PONG"),
     GET: ([key = ""]) => {
       const text = this.#text(key) ?? null;

@@ -154,7 +154,7 @@ class Run {
       this.#events++;
       // A timer that looks now and then mostly finds nothing; a few steps are enough for the rest.
       if (!next.isQuiet) await settled();
-      else for (let step = 0; step < QUIET_STEPS; step++) await undefined;
+      else for (let step = 0; step < QUIET_STEPS; step++) await Promise.resolve();
     }
     await settled();
   }
