@@ -358,5 +358,8 @@ function takeMine(ancestor: Tree, current: Tree, mine: Tree): Tree {
     if (mine[key] === undefined) delete result[key];
     else result[key] = mine[key];
   }
-  return { ...result, cookie: mine.cookie };
+  const [before, now] = [ancestor, mine].map(
+    ({ cookie }) => (cookie as Partial<LiveSession["cookie"]> | undefined)?.originalMaxAge,
+  );
+  return { ...result, cookie: before === now ? current.cookie : mine.cookie };
 }
