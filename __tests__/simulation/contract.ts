@@ -8,6 +8,7 @@ import {
   type History,
   type Leaf,
   type Places,
+  type Rules,
   samePlaces,
   shownPlaces,
   type Version,
@@ -282,12 +283,12 @@ const usersFindTheirSessions: Promised = (history, lenient) => {
   if (finale.failed.length > 0) return `nothing is wrong any more, but ${finale.failed[0]}`;
   for (const [user, live] of finale.live) {
     for (const sid of live) {
+      // What has come to its deadline is over, though its key may live on: it counts from when the
+      // command arrived.
+      const { created, maxAge } = history.at(sid, Number.POSITIVE_INFINITY);
+      if (created !== undefined && created + limitOf(rules, maxAge ?? rules.idle) <= finale.at)
+        continue;
       if (!finale.listedAgain.get(user)?.includes(sid)) {
-        // By its own rules it is over, by the clock that is right.
-        if (history.steps.length > 0 && history.versions.get(sid)?.at(-1)?.created !== undefined) {
-          lenient("the clock was set");
-          continue;
-        }
         return `${sid} of ${user} was used again and is listed nowhere`;
       }
       if (finale.listed.get(user)?.includes(sid)) continue;
@@ -543,9 +544,14 @@ function isPast(history: History, version: Version, call: Call): boolean {
   if (version.places === null) return false;
   const now = call.wall + ((call.endedAt ?? call.beganAt) - call.beganAt);
   const idle = version.maxAge ?? rules.idle;
-  const limit = Math.min(rules.rolling ? Infinity : idle, rules.deadline ?? Infinity);
-  if (version.created !== undefined && version.created + limit <= now + 1) return true;
+  if (version.created !== undefined && version.created + limitOf(rules, idle) <= now + 1)
+    return true;
   return version.ends !== undefined && version.ends <= now + 1 + Math.abs(call.wall - call.beganAt);
+}
+
+/** How long after its creation a session ends at the latest. */
+function limitOf({ rolling, deadline = Number.POSITIVE_INFINITY }: Rules, idle: number): number {
+  return rolling ? deadline : Math.min(idle, deadline);
 }
 
 /** Whether the session that a call makes was ended after the call began. */
@@ -597,8 +603,12 @@ function untilOf(history: History, call: Call, version: Version): number | undef
 /** Whether a request with a cookie that ends sooner has had the last word since. */
 function isShortened(history: History, call: Call): boolean {
   const idle = call.idle as number;
+  const { conflict, rolling, deadline } = history.rules;
+  if (conflict !== "overwrite") return false;
+  // Or one that counts from another creation.
+  const isDated = !rolling || deadline !== undefined;
   return (
-    history.rules.conflict === "overwrite" &&
+    (isDated && history.calls.some(({ sid, isWhole }) => sid === call.sid && isWhole)) ||
     history.calls.some(
       (other) =>
         other.sid === call.sid &&

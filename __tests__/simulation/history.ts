@@ -96,6 +96,8 @@ export interface Call {
 
 /** What was found in the end, when everything had come to rest. */
 export interface Finale {
+  /** When, in ms. */
+  readonly at: number;
   /** Live sessions by user, as Redis has them. */
   readonly live: ReadonlyMap<string, readonly string[]>;
   /** Sids by user as `sessionsOf` lists them. */

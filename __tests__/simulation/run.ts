@@ -315,6 +315,7 @@ class Run {
     for (const { name, isDead, clock } of this.#all) if (!isDead) timers.set(name, clock.timers);
     for (const crash of crashes) rejections.push(crash);
     const finale = {
+      at: this.#time.now,
       live: new Map<string, string[]>(),
       listed: new Map<string, readonly string[]>(),
       listedAgain: new Map<string, readonly string[]>(),
@@ -367,6 +368,7 @@ class Run {
     for (const user of USERS) {
       const listed = await list(user);
       finale.listedAgain.set(user, listed);
+      finale.at = this.#time.now;
       // What has come to its end meanwhile is not missed.
       const before = finale.live.get(user) as string[];
       finale.live.set(
