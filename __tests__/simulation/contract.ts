@@ -281,13 +281,16 @@ const usersFindTheirSessions: Promised = (history, lenient) => {
   const { finale, rules } = history;
   if (finale === undefined || !rules.users) return undefined;
   if (finale.failed.length > 0) return `nothing is wrong any more, but ${finale.failed[0]}`;
+  // What has come to its deadline is over, though its key may live on: that counts from when the
+  // command arrived.
+  const isOver = (sid: string) => {
+    const last = history.versions.get(sid)?.findLast(({ places }) => places !== null);
+    if (last?.created === undefined) return false;
+    return last.created + limitOf(rules, last.maxAge ?? rules.idle) <= finale.at;
+  };
   for (const [user, live] of finale.live) {
     for (const sid of live) {
-      // What has come to its deadline is over, though its key may live on: it counts from when the
-      // command arrived.
-      const { created, maxAge } = history.at(sid, Number.POSITIVE_INFINITY);
-      if (created !== undefined && created + limitOf(rules, maxAge ?? rules.idle) <= finale.at)
-        continue;
+      if (isOver(sid)) continue;
       if (!finale.listedAgain.get(user)?.includes(sid)) {
         return `${sid} of ${user} was used again and is listed nowhere`;
       }
@@ -313,8 +316,8 @@ const usersFindTheirSessions: Promised = (history, lenient) => {
         lenient("nobody could write the index");
       else return `${sid} of ${user} lives and is not listed`;
     }
-    if (finale.left.get(user)?.length)
-      return `destroyAllOf ${user} has left ${finale.left.get(user)?.join()}`;
+    const left = finale.left.get(user)?.filter((sid) => !isOver(sid)) ?? [];
+    if (left.length > 0) return `destroyAllOf ${user} has left ${left.join()}`;
     if (rules.limit !== undefined && live.length > rules.limit) {
       const isLost = history.losses.length > 0;
       const isUnknown = history.calls.some(
@@ -625,6 +628,7 @@ function dueBefore(
   order: number,
   version: Version,
 ): { until: number; call: Call } | undefined {
+  const { rules } = history;
   let due: { until: number; call: Call } | undefined;
   for (const call of history.calls) {
     if (
@@ -637,9 +641,13 @@ function dueBefore(
     if ((call.what !== "touch" && call.what !== "save") || call.answer === "EXPIRED") continue;
     // Meanwhile it was another session.
     if (
-      history
-        .during(sid, call.ended as number, order - 1)
-        .some(({ places, why }) => places === null || why === "failed over")
+      history.during(sid, call.ended as number, order - 1).some(
+        ({ places, why, maxAge = rules.idle }) =>
+          places === null ||
+          why === "failed over" ||
+          // Or one that asks for another life, which a row of all() keeps.
+          Math.abs(maxAge - (call.idle as number)) > 1000,
+      )
     )
       continue;
     const until = untilOf(history, call, version);

@@ -379,6 +379,7 @@ class Run {
     for (const user of USERS) {
       await ask(`destroyAllOf ${user}`, store.destroyAllOf(user));
       finale.left.set(user, live(user));
+      finale.at = this.#time.now;
     }
     return finale;
   }
