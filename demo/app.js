@@ -7,12 +7,14 @@ import session from "express-session";
 import { createClient } from "redis";
 import { RedisStore } from "redis-session-store";
 import { whyMissing } from "redis-session-store/bearer";
+import { sessionConsole } from "redis-session-store/console";
 
 // One app server, in a process of its own. It knows nothing of the others.
 
 const { SERVER_NAME: name = "", REDIS_URL: url = "", SESSION_SECRET: secret = "" } = process.env;
 /** How long a session lives without a request, in seconds. */
 const ttl = Number(process.env.DEMO_TTL ?? 60);
+const { CONSOLE_KEY: key = "" } = process.env;
 process.on("disconnect", () => process.exit());
 
 const client = createClient({ url }).on("error", () => {});
@@ -72,10 +74,41 @@ const store = new RedisStore({
   client,
   ttl,
   touchAfter: 0,
-  userId: (session) => /** @type {Content} */ (/** @type {unknown} */ (session)).user,
+  absoluteTtl: 86_400,
+  userId: (session) => userOf(session),
   maxSessionsPerUser: 2,
   endings: { keepFor: 3600 },
 });
+
+/** @param {session.SessionData} session @returns {string | undefined} */
+function userOf(session) {
+  return /** @type {Content} */ (/** @type {unknown} */ (session)).user || undefined;
+}
+
+// Whoever sees the demo's page may do everything: it is served to this machine alone.
+app.use(
+  "/console",
+  sessionConsole({
+    store,
+    key,
+    userId: userOf,
+    authorize: () => ({ role: "write", actor: "You" }),
+    reveal: ([first]) => first === "counter" || first === "basket",
+  }),
+);
+
+// Sessions to look at, of nobody's browser.
+if (name === "1") {
+  for (let i = 0; i < 40; i++) {
+    const maxAge = (1 + ((i * 7) % 40)) * 120_000;
+    const cookie = { originalMaxAge: maxAge, expires: new Date(Date.now() + maxAge) };
+    const basket = Object.fromEntries(Array.from({ length: i % 12 }, (_, n) => [n, "Tea"]));
+    const user = i < 30 ? { user: `Visitor ${1 + Math.floor(i / 2)}` } : {};
+    const made = { cookie, counter: i, basket, ...user };
+    await store.set(`made-for-the-console-${i}`, made);
+  }
+}
+
 app.use(sessions(store, cookieName));
 // A browser that comes with a cookie and gets a new session is told why.
 app.use(async (req, res, next) => {

@@ -45,6 +45,7 @@ async function start() {
   const servers = new Servers(["1", "2", "3"], {
     REDIS_URL: redis.url,
     SESSION_SECRET: randomBytes(32).toString("hex"),
+    CONSOLE_KEY: randomBytes(32).toString("hex"),
   });
   ends.push(() => servers.stop());
   await servers.start();

@@ -201,6 +201,19 @@ describe("the front of the demo", () => {
     expect((await ask(`${demo.url}/count`, "POST", { origin: `http://${host}` })).status).toBe(200);
   });
 
+  test("the console shows its sessions by any server, and no other page ends one", async () => {
+    const url = `${demo.url}/console`;
+    const list = await ask(`${url}?at=list`, "GET", {});
+    const link = /href="(\?at=session&amp;name=[^"]*)"/.exec(list.body)?.[1] ?? "";
+    // Each goes to the next server.
+    for (let i = 0; i < 3; i++) {
+      const session = await ask(url + link.replaceAll("&amp;", "&"), "GET", {});
+      expect([session.status, session.body]).toEqual([200, expect.stringContaining("Content")]);
+    }
+    const foreign = { origin: "http://127.0.0.1:1" };
+    expect((await ask(url, "POST", foreign)).status).toBe(403);
+  });
+
   test("a server that has just been killed is passed over", async () => {
     const pid = (await demo.servers()).get("3")!;
     process.kill(pid, "SIGKILL");
