@@ -153,9 +153,12 @@ class Console<Request extends IncomingMessage> {
       this.#scan.look(patience, gone),
       serversBehind(store.client, timeout),
     ]);
-    const largest = seen.largest.map((one) => this.#named(one));
-    const facts = { seen, largest, patience, mayWait: !isLong, servers, ping };
-    return { status: 200, body: overviewPage(frame, facts) };
+    // Who shares a result gets it in the same moment: their pages are made one by one.
+    const body = await inTurn(async () => {
+      const largest = seen.largest.map((one) => this.#named(one));
+      return overviewPage(frame, { seen, largest, patience, mayWait: !isLong, servers, ping });
+    }, gone);
+    return { status: 200, body: body ?? "" };
   }
 
   async #list({ frame, gone }: Visit, from: string | null): Promise<Answer> {
