@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import express from "express";
-import session from "express-session";
+import session, { type SessionData } from "express-session";
 import request from "supertest";
 import type { RedisStore, RedisStoreOptions, TextSerializer } from "../../lib/index.js";
 import { type Fault, type FaultyClient, faulty, writes } from "../support/faults.js";
@@ -277,4 +277,30 @@ describe("a logout whose answer does not come", () => {
     expect(asked).toBe(0);
     expect(await seen(other)).toEqual({ n: 2 });
   });
+});
+
+test("a login in doubt that is taken back leaves no place taken, and a touch takes back a cookie in doubt", async () => {
+  const userId = (one: SessionData) => (one as AppSession).user as string | undefined;
+  const options: Options = { userId, maxSessionsPerUser: 1, onLimit: "reject" };
+  const { faults, store, other, raw, key, mine } = await loaded({ n: 1 }, options);
+  mine.user = "ada";
+  await failing({ faults, store }, "lose", () => store.set("sid", mine));
+  delete mine.user;
+  expect(await store.set("sid", mine)).toBe("OK");
+  // The place was perhaps taken; it is given back as soon as Redis answers.
+  await until(() =>
+    other.set("second", sessionOf({ user: "ada" })).then(
+      () => true,
+      (error: { code?: string }) => {
+        expect(error.code).toBe("ERR_TOO_MANY_SESSIONS");
+        return false;
+      },
+    ),
+  );
+  mine.cookie.maxAge = 3_600_000;
+  await failing({ faults, store }, "lose", () => store.touch("sid", mine));
+  mine.cookie.maxAge = 600_000;
+  expect(await store.touch("sid", mine)).toBe("OK");
+  expect(await raw.pttl(key)).toBeLessThanOrEqual(660_000);
+  expect(await seen(other)).toEqual({ n: 1 });
 });

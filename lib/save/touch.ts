@@ -45,7 +45,7 @@ export class Toucher {
     const created = known?.created ?? now;
     const inUse = known !== undefined && !isRedated(known, cookieOf(session)?.expires);
     const life = lifetime(settings.rules, session, sid, created, now, inUse);
-    if (known !== undefined && mustStore(known, cookieOf(session))) return life;
+    if (known !== undefined && mustStore(known, cookieOf(session), settings.conflict)) return life;
     if (settings.disableTTL || settings.disableTouch) return undefined;
     // In doubt: what this process remembers may be older than its last write.
     const held = known?.unanswered.length === 0 ? known.held : undefined;
@@ -81,7 +81,7 @@ export class Toucher {
     }
     const isEnding = isOver && !known.isRow;
     // One that is over is saved as well: another request may have made it live longer.
-    if (isEnding || mustStore(known, cookie.seen.settings)) {
+    if (isEnding || mustStore(known, cookie.seen.settings, settings.conflict)) {
       return resultOf((await saver.saveCookie(known, cookie, report)) !== "GONE");
     }
     const renewed = known.isRow
@@ -162,9 +162,15 @@ export class Toucher {
 }
 
 /** Whether a session that nobody changed has to be written nevertheless. */
-function mustStore({ held, cookie }: Loaded, now: CookieSettings | undefined): boolean {
+function mustStore(
+  { held, cookie, unanswered, isRow }: Loaded,
+  now: CookieSettings | undefined,
+  conflict: Settings["conflict"],
+): boolean {
   if (held === undefined) return false;
   if (held.isStale) return true;
+  // A cookie that was stored without an answer may be another one than this.
+  if (unanswered.length > 0 && !isRow && conflict !== "overwrite") return true;
   if (cookie.settings === undefined || now === undefined) return false;
   return !sameSettings(cookie.settings, now);
 }

@@ -61,6 +61,7 @@ export class Membership {
   /** Whose session is stored in the end. */
   #user: string | undefined;
   #before: string | undefined;
+  readonly #doubted = new Set<string | undefined>();
   #isNew = false;
   /** `undefined` where nobody has said it yet. */
   #expires: number | null | undefined;
@@ -91,6 +92,8 @@ export class Membership {
   async around(loaded: Loaded | undefined, write: () => Promise<boolean>): Promise<boolean> {
     this.#before = loaded?.user;
     this.#isNew = loaded?.held === undefined;
+    // Writes without an answer may have made it these users', each with an entry.
+    for (const { user } of loaded?.unanswered ?? []) this.#doubted.add(user);
     const place = await this.#takePlace();
     let isStored: boolean;
     try {
@@ -147,8 +150,10 @@ export class Membership {
     const entered = isTold ? told?.entered : this.#enter(user);
     const work: Promise<unknown>[] = [];
     if (told !== undefined && told.user !== user) work.push(this.#takeBack());
-    if (this.#before !== undefined && this.#before !== user && this.#before !== told?.user) {
-      work.push(this.#index.disown(this.#before, this.#sid));
+    for (const other of this.#doubted.add(this.#before)) {
+      if (other !== undefined && other !== user && other !== told?.user) {
+        work.push(this.#index.disown(other, this.#sid));
+      }
     }
     const [outcome, first] = await Promise.all([entered, told?.entered, ...work]);
     // The one that was told at first may have been the one that had to make room.
@@ -184,7 +189,7 @@ export class Membership {
 }
 
 /** Whether a failed write may have happened, or may happen later. */
-function isInDoubt(error: unknown): boolean {
+export function isInDoubt(error: unknown): boolean {
   const { code } = error as Partial<StoreError>;
   return (code === "ERR_TIMEOUT" || code === "ERR_UNAVAILABLE") && wasSent(error);
 }

@@ -19,7 +19,7 @@ import {
   isLeaving,
   MOST_LEAVING,
 } from "./entries.js";
-import { type Entered, Membership, type Registry } from "./membership.js";
+import { type Entered, isInDoubt, Membership, type Registry } from "./membership.js";
 import { Owed } from "./owed.js";
 import { Owned, type OwnedContext } from "./owned.js";
 import { TAKE } from "./scripts.js";
@@ -128,7 +128,11 @@ export class UserIndex implements Registry {
     if (!rejects) return undefined;
     const end = expires === undefined ? Date.now() + this.#grace : expires;
     for (let round = 1; ; round++) {
-      const place = await this.#entries.expect(user, sid, end, limit, true);
+      const place = await this.#entries.expect(user, sid, end, limit, true).catch((error) => {
+        // Perhaps it was taken; nothing is written now that would need it.
+        if (isInDoubt(error)) this.#owed.add(sid, () => this.disown(user, sid));
+        throw error;
+      });
       if (place.isTaken) return place.isNew ? { sid, activity: place.activity } : undefined;
       const isFreed = round < ROUNDS && (await this.#forgetDead(user, place.excess));
       if (!isFreed) throw tooMany(limit);
