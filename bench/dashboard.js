@@ -41,7 +41,7 @@ app.get("/login", (req, res) => {
 app.get("/read", (_req, res) => void res.end());
 app.get("/change", async (req, res) => {
   await delay(20);
-  content(req)[String(req.query.key)] = Math.random();
+  content(req)[/** @type {string} */ (req.query.key)] = Math.random();
   // Every third change is also one of a place that the other tab may be writing.
   if (Math.random() < 0.33) content(req).last = Math.random();
   res.end();

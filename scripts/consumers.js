@@ -45,7 +45,7 @@ async function pack(dir) {
   /** @type {string[]} */
   const paths = files.map((/** @type {{ path: string }} */ file) => file.path);
   const wanted =
-    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/(esm|cjs)\/.+\.([cm]?js|d\.[cm]?ts)(\.map)?|dist\/cjs\/package\.json|lib\/.+\.[cm]?ts|docs\/.+\.(md|svg|png))$/;
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/(esm|cjs)\/.+\.([cm]?js|d\.[cm]?ts)(\.map)?|dist\/cjs\/package\.json|lib\/.+\.[cm]?ts|docs\/.+\.(md|svg|png|json|yml))$/;
   const strangers = paths.filter((path) => !wanted.test(path));
   assert.deepEqual(strangers, [], `the tarball holds what no user needs: ${strangers.join(", ")}`);
   for (const path of ["README.md", "LICENSE", "CHANGELOG.md", "dist/cjs/package.json"]) {

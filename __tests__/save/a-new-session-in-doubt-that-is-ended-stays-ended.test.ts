@@ -32,7 +32,7 @@ async function failing(
   write: () => Promise<unknown>,
 ): Promise<void> {
   faults.fate = writes(fault);
-  const timer = setInterval(() => store.get("other").catch(() => {}), 10);
+  const timer = setInterval(() => void store.get("other").catch(() => {}), 10);
   expect(await refusal(write())).toMatchObject({ code: "ERR_TIMEOUT" });
   clearInterval(timer);
   faults.fate = () => undefined;

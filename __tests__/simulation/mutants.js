@@ -161,7 +161,7 @@ export const mutants = [
   ...of("save/saver", [
     [
       "a logout without an answer is forgotten",
-      "if (isSilence(error)) this.#doomed.add(sid, ending);\n        throw error;",
+      "if (isSilence(error)) this.#doom(sid, ending);\n        throw error;",
       "throw error;",
     ],
     [
@@ -211,7 +211,7 @@ export const mutants = [
     ],
     [
       "a new cookie is not stored by a touch",
-      "if (isEnding || mustStore(known, cookie.seen.settings)) {",
+      "if (isEnding || mustStore(known, cookie.seen.settings, settings.conflict)) {",
       "if (isEnding) {",
     ],
   ]),
@@ -291,7 +291,7 @@ export const mutants = [
     ],
     [
       "the entry of the user before is left",
-      "work.push(this.#index.disown(this.#before, this.#sid));",
+      "work.push(this.#index.disown(other, this.#sid));",
       "",
     ],
     [

@@ -1,5 +1,5 @@
 // What a session is, without Redis.
-export { type CookieSettings, sameSettings, settingsOf } from "./cookie.js";
+export { type CookieSettings, sameSettings } from "./cookie.js";
 export { type EncryptionOptions, keyringOf } from "./encryption.js";
 export type { SessionEntry, Stored, UserSessionEntry } from "./entry.js";
 export {
