@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { RedisStore as ConnectRedisStore } from "connect-redis";
 import express from "express";
 import session from "express-session";
@@ -182,6 +183,48 @@ describe("whyGone", () => {
     expect(await store.whyGone("ours")).toMatchObject({ reason: "logout" });
     expect(await store.whyGone("theirs")).toEqual(GONE);
     expect(await other.all()).toEqual([]);
+  });
+
+  test("with encryption, on a server that has the key or has it no longer", async () => {
+    const keys = { one: randomBytes(32) };
+    const encryption = { keys, write: "one", plaintextUntil: null };
+    const store = remembering({ encryption, userId, maxSessionsPerUser: 1 });
+    await store.set("a", ofAda());
+    await tick();
+    await store.set("b", ofAda());
+    await store.destroy("b");
+    expect(await store.whyGone("a")).toMatchObject({ reason: "limit" });
+    expect(await store.whyGone("b")).toMatchObject({ reason: "logout" });
+    const rotated = remembering({
+      prefix: store.prefix,
+      encryption: { keys: { two: randomBytes(32) }, write: "two", plaintextUntil: null },
+    });
+    expect(await rotated.whyGone("b")).toMatchObject({ reason: "logout" });
+  });
+
+  test("an ending that got no answer is repeated with its reason", async () => {
+    const server = await startServer();
+    const { client: own, close } = newClient(6, { url: server.url });
+    try {
+      await own.connect();
+      const store = new RedisStore({ client: own, endings, timeout: 100 });
+      await store.set("sid", sessionOf());
+      // A request that knows the session, on its way to another id.
+      const req = { sessionID: "sid", sessionStore: store } as never;
+      Object.assign(store, { generate: () => {} });
+      server.kill("SIGSTOP");
+      const error = await new Promise((resolve) => store.regenerate(req, resolve));
+      expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_(TIMEOUT|UNAVAILABLE)$/) });
+      server.kill("SIGCONT");
+      await until(async () => {
+        const why = await store.whyGone("sid").catch(() => null);
+        return why?.reason === "regenerated";
+      });
+    } finally {
+      server.kill("SIGCONT");
+      close();
+      await server.stop();
+    }
   });
 
   test("without the option there is nothing to tell, and nothing is sent", async () => {

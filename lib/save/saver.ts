@@ -219,7 +219,12 @@ export class Saver {
     const { port, settings } = this.#context;
     try {
       // A question first: to remove twice what another process has stored anew would be a loss.
-      if ((await port.get(settings.prefix + sid)) === null) return true;
+      if ((await port.get(settings.prefix + sid)) === null) {
+        const ending = this.#doomed.endingOf(sid);
+        // It was removed all the same, and its note perhaps is not there.
+        if (ending !== undefined) await this.#context.endings.end([sid], ending, async () => 0);
+        return true;
+      }
       await this.#turns.take(sid, async (turn) => {
         if (!this.#doomed.has(sid)) return;
         turn.latest = undefined;
