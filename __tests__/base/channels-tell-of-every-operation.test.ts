@@ -193,10 +193,16 @@ describe("everything is told before the app gets the result", () => {
   test("as an error", async () => {
     const store = makeStore(client);
     await rawOf(client).set(`${store.prefix}sid`, "no session");
-    const seen = await new Promise<string[]>((resolve) => {
-      void store.get("sid", () => resolve(told()));
+    const [error, seen] = await new Promise<unknown[]>((resolve) => {
+      void store.get("sid", (error) => resolve([error, told()]));
     });
+    expect(error).toMatchObject({ code: "ERR_CORRUPT_SESSION" });
     expect(seen).toEqual(["get:start", "get:end", "get:error", "get:asyncStart", "get:asyncEnd"]);
+    await expect(store.get("sid")).rejects.toMatchObject({ code: "ERR_CORRUPT_SESSION" });
+    const session = 7 as never;
+    await expect(store.touch("sid", session)).rejects.toMatchObject({
+      code: "ERR_INVALID_SESSION",
+    });
   });
 
   test("at once: what waited for nothing is over at its end", async () => {
@@ -363,12 +369,12 @@ test("without a listener nothing is published", async () => {
 test("who listens to one channel alone hears it", async () => {
   channels.stop();
   const heard: string[] = [];
-  const phases = ["start", "end", "asyncStart", "asyncEnd"];
+  const phases = ["start", "end", "asyncStart", "asyncEnd", "error"];
   for (const phase of phases) {
     const one = channel(`tracing:redis-session-store:get:${phase}`);
     const listener = () => heard.push(phase);
     one.subscribe(listener);
-    await makeStore(client).get("sid");
+    await refusal(makeStore(client).get(""));
     one.unsubscribe(listener);
   }
   expect(heard).toEqual(phases);

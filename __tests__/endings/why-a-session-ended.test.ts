@@ -287,7 +287,15 @@ describe("what it costs", () => {
     const removed = own.destroy("sid");
     await until(() => held.length === 2);
     expect(recorded.names()).toEqual(["EVALSHA", "DEL"]);
-    for (const release of held) release();
+    // Whoever is told that it has ended can be told why.
+    let isOver = false;
+    void removed.then(() => {
+      isOver = true;
+    });
+    held[1]?.();
+    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+    expect(isOver).toBe(false);
+    held[0]?.();
     expect(await removed).toBe(0);
   });
 });

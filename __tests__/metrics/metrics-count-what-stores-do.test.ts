@@ -139,16 +139,19 @@ test("up is asked of each store, also of one that nobody has used", async () => 
   }
 });
 
-test("of two stores with one name both must be up", async () => {
+test("of several stores with one name all must be up", async () => {
   const name = freshPrefix();
   const metrics = collect();
   const one = makeStore(client, { name });
   const down = makeStore(newClient(6).client, { name, timeout: 20 });
+  const other = makeStore(client, { name });
   await until(async () => {
     await refusal(down.get("sid"));
     return of(metrics, name).up === false;
   });
   expect(await one.get("sid")).toBeNull();
+  expect(await other.get("sid")).toBeNull();
+  expect(of(metrics, name).up).toBe(false);
 });
 
 test("from the hundred and first on stores are counted as one", async () => {
