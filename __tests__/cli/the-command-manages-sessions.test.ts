@@ -261,7 +261,10 @@ describe("usage and connection", () => {
   });
 
   test("Ctrl-C ends it at once", async () => {
-    for (let n = 0; n < 500; n++) await store.set(`sid${n}`, sessionOf({ fill: "x".repeat(500) }));
+    // More than the pipe and the streams hold.
+    await Promise.all(
+      Array.from({ length: 5000 }, (_, n) => raw.set(`sess:sid${n}`, JSON.stringify(sessionOf()))),
+    );
     const child = spawnCommand(["list", "--json"], setting());
     // Nobody reads on: it waits.
     await once(child.stdout, "readable");

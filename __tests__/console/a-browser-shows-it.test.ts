@@ -3,6 +3,7 @@ import { delimiter, join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import type { RedisStore } from "../../lib/index.js";
 import { openConsole } from "../support/console.js";
+import { type Server, startServer } from "../support/servers.js";
 import { connect, makeStore, sessionOf, type TestClient } from "../support/store.js";
 
 const executablePath = (process.env.PATH ?? "")
@@ -30,8 +31,11 @@ interface Violation {
   const contexts: BrowserContext[] = [];
   let complaints: string[] = [];
 
+  let server: Server;
   beforeAll(async () => {
-    client = await connect();
+    // Its own: a page of a server that others use may be empty.
+    server = await startServer();
+    client = await connect(6, server.url);
     browser = await chromium.launch({
       executablePath: executablePath ?? "",
       args: [
@@ -52,6 +56,7 @@ interface Violation {
     store = makeStore(client, { userId, absoluteTtl: 86_400 });
     complaints = [];
   });
+  afterAll(() => server.stop());
   afterEach(async () => {
     await Promise.all(contexts.splice(0).map((context) => context.close()));
     await store.clear();

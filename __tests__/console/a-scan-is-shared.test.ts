@@ -1,13 +1,18 @@
 import { request } from "node:http";
 import type { RedisStore } from "../../lib/index.js";
 import { ask, openConsole } from "../support/console.js";
+import { type Server, startServer } from "../support/servers.js";
 import { connect, makeStore, sessionOf, type TestClient, until } from "../support/store.js";
 
 let client: TestClient;
 const stores: RedisStore<TestClient>[] = [];
+let server: Server;
 beforeAll(async () => {
-  client = await connect();
+  // Its own: a page of a server that others use may be empty.
+  server = await startServer();
+  client = await connect(6, server.url);
 });
+afterAll(() => server.stop());
 afterEach(async () => {
   jest.restoreAllMocks();
   await Promise.all(stores.splice(0).map((store) => store.clear()));

@@ -4,6 +4,7 @@ import express from "express";
 import { sessionConsole } from "../../lib/console/index.js";
 import type { RedisStore } from "../../lib/index.js";
 import { ask, formOf, linksTo, openConsole, send, serve } from "../support/console.js";
+import { type Server, startServer } from "../support/servers.js";
 import { connect, makeStore, sessionOf, type TestClient } from "../support/store.js";
 
 /** Its types are those of Express 5 as far as a handler is concerned. */
@@ -11,9 +12,13 @@ const express4: typeof express = jest.requireActual("express4");
 
 let client: TestClient;
 let store: RedisStore<TestClient>;
+let server: Server;
 beforeAll(async () => {
-  client = await connect();
+  // Its own: a page of a server that others use may be empty.
+  server = await startServer();
+  client = await connect(6, server.url);
 });
+afterAll(() => server.stop());
 beforeEach(async () => {
   store = makeStore(client, { userId: (session) => (session as { user?: string }).user });
   await store.set("one", sessionOf({ user: "ada" }));

@@ -2,13 +2,18 @@ import express from "express";
 import { type AuditEntry, sessionConsole } from "../../lib/console/index.js";
 import type { RedisStore } from "../../lib/index.js";
 import { ask, formOf, linksTo, OWN, openConsole, send, serve } from "../support/console.js";
+import { type Server, startServer } from "../support/servers.js";
 import { connect, makeStore, sessionOf, type TestClient } from "../support/store.js";
 
 let client: TestClient;
 let store: RedisStore<TestClient>;
+let server: Server;
 beforeAll(async () => {
-  client = await connect();
+  // Its own: a page of a server that others use may be empty.
+  server = await startServer();
+  client = await connect(6, server.url);
 });
+afterAll(() => server.stop());
 beforeEach(async () => {
   store = makeStore(client, {
     userId: (session) => (session as { user?: string }).user,

@@ -1,6 +1,7 @@
 import { type AuditEntry, type ConsoleOptions, sessionConsole } from "../../lib/console/index.js";
 import type { RedisStore } from "../../lib/index.js";
 import { ask, linksTo, OWN, openConsole } from "../support/console.js";
+import { type Server, startServer } from "../support/servers.js";
 import {
   connect,
   makeStore,
@@ -13,9 +14,13 @@ import {
 
 let client: TestClient;
 let store: RedisStore<TestClient>;
+let server: Server;
 beforeAll(async () => {
-  client = await connect();
+  // Its own: a page of a server that others use may be empty.
+  server = await startServer();
+  client = await connect(6, server.url);
 });
+afterAll(() => server.stop());
 beforeEach(() => {
   store = makeStore(client, { userId: (session) => (session as { user?: string }).user });
 });

@@ -55,9 +55,13 @@ export async function onTerminal(
     stdio: ["pipe", "pipe", "inherit"],
   });
   let screen = "";
+  let isAnswered = false;
+  child.stdin.on("error", () => {});
   child.stdout.on("data", (part) => {
     screen += String(part);
-    if (screen.includes("[y/N]")) child.stdin.write(`${answer}\n`);
+    if (isAnswered || !screen.includes("[y/N]")) return;
+    isAnswered = true;
+    child.stdin.write(`${answer}\n`);
   });
   const [code] = (await once(child, "close")) as [number | null];
   return { code, screen };
