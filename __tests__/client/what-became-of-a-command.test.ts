@@ -120,7 +120,13 @@ function givenUpForGood(
     const port = portOf(opened);
     const key = `${freshPrefix()}sid`;
     const whole = `${way.keyPrefix ?? ""}${key}`;
-    await port.get(key);
+    // A client that has just been opened may still look for its servers.
+    await until(() =>
+      port.get(key).then(
+        (value) => value === null,
+        () => false,
+      ),
+    );
     const holder = await serverOf(whole);
     await pauseWrites(holder);
     try {

@@ -1,3 +1,4 @@
+import { type ChannelListener, channel, unsubscribe } from "node:diagnostics_channel";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { type Attributes, metrics as api } from "@opentelemetry/api";
@@ -27,6 +28,11 @@ import {
 let client: TestClient;
 let collected: Metrics[] = [];
 beforeAll(async () => {
+  // Channels are one for the process: stores of earlier test files would answer too, and take the names.
+  const health = channel("redis-session-store:health") as { _subscribers?: ChannelListener[] };
+  for (const answer of [...(health._subscribers ?? [])]) {
+    unsubscribe("redis-session-store:health", answer);
+  }
   client = await connect();
 });
 afterEach(() => {
