@@ -68,7 +68,8 @@ async function startDemo(env?: NodeJS.ProcessEnv): Promise<Demo> {
       const reader = response.body!.getReader();
       const { value } = await reader.read();
       await reader.cancel();
-      const text = Buffer.from(value!).toString().replace("data: ", "");
+      // The next message may have come along with the first.
+      const [text = ""] = Buffer.from(value!).toString().replace("data: ", "").split("\n\n");
       const list = JSON.parse(text) as { name: string; pid: number; state: string }[];
       return new Map(list.filter((it) => it.state === "running").map((it) => [it.name, it.pid]));
     },
