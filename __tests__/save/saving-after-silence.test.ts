@@ -71,6 +71,57 @@ test("a logout that waited behind a save without an answer is made good too", as
   await until(() => !exists());
 });
 
+test("a change that was taken back stays so, when the save without an answer comes at last", async () => {
+  const { client, store } = setUp();
+  await store.set("sid", sessionOf({ a: 1 }));
+  const session = (await store.get("sid")) as object as Record<string, unknown>;
+  const late: (() => unknown)[] = [];
+  client.troubles.set("SET", (send) => {
+    late.push(send);
+    return connectionLost();
+  });
+  session.a = 2;
+  await expect(store.set("sid", session as never)).rejects.toMatchObject({
+    code: "ERR_UNAVAILABLE",
+  });
+  client.troubles.clear();
+  session.a = 1;
+  expect(await store.set("sid", session as never)).toBe("OK");
+  // Requests that change nothing leave no text that was there before.
+  expect(await store.set("sid", session as never)).toBe("OK");
+  await store.touch("sid", session as never);
+  const other = (await store.get("sid")) as object;
+  await store.set("sid", other as never);
+  for (const send of late) send();
+  expect(await store.get("sid")).toMatchObject({ a: 1 });
+});
+
+test("so does one that was to be merged with what another request had stored", async () => {
+  const { client, store } = setUp();
+  await store.set("sid", sessionOf());
+  const session = (await store.get("sid")) as object as Record<string, unknown>;
+  const other = Object.assign((await store.get("sid")) as object, { b: 1 });
+  expect(await store.set("sid", other as never)).toBe("OK");
+  const late: (() => unknown)[] = [];
+  let asked = 0;
+  client.troubles.set("SET", (send) => {
+    // The first two tell what another request has stored; the third is the merged session.
+    if (++asked < 3) return send();
+    late.push(send);
+    return connectionLost();
+  });
+  session.a = 2;
+  await expect(store.set("sid", session as never)).rejects.toMatchObject({
+    code: "ERR_UNAVAILABLE",
+  });
+  client.troubles.clear();
+  delete session.a;
+  await store.set("sid", session as never);
+  expect(late.length).toBe(1);
+  for (const send of late) send();
+  expect(await store.get("sid")).not.toHaveProperty("a");
+});
+
 test("a login that the client sends twice is written, and not taken for somebody else's", async () => {
   const { client, store } = setUp({ userId: (session) => (session as { user?: string }).user });
   await store.set("sid", sessionOf());

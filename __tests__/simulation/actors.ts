@@ -109,6 +109,10 @@ export class Player {
     switch (step.do) {
       case "wait":
         return this.#sleep(step.ms);
+      case "trouble":
+        this.#stage.tell?.(`TROUBLE: the next write of ${this.#server.name}: ${step.fault}`);
+        this.#server.client.arm(step.fault, true);
+        return;
       case "request":
         return this.#request();
       case "set":
@@ -420,7 +424,7 @@ function wishesOf(held: Held, now: number): ReadonlyMap<string, Wish> {
     const tried = held.tried.get(place);
     if (value === before && tried === undefined) continue;
     const since = tried?.get(value) ?? now;
-    const instead = [...(tried?.keys() ?? [])].at(-1);
+    const instead = [...(tried?.keys() ?? [])].findLast((each) => each !== value);
     wishes.set(
       place,
       value === before ? { value, since, instead, isUndone: true } : { value, since },
@@ -434,7 +438,11 @@ function wishesOf(held: Held, now: number): ReadonlyMap<string, Wish> {
 
 /** The store has confirmed a save: what comes next is compared with this. */
 function settle(held: Held, call: Call): void {
-  if (call.what !== "save" || call.answer === "GONE") return;
+  if (call.what !== "save") return;
+  if (call.answer === "GONE") {
+    held.tried = new Map();
+    return;
+  }
   held.confirmed = call.places as Places;
   held.tried = new Map();
   held.isNew = false;

@@ -262,8 +262,11 @@ export class SimulatedClient extends EventEmitter {
         this.#link = new Link(`${this.name}/${this.#links}`, this.#network, this);
         this.isReady = true;
         this.emit("ready");
-        if (this.again !== undefined) this.#transmit(this.again);
+        const { again } = this;
         this.again = undefined;
+        // What the store has given up is not sent again: that is its transport's business.
+        if (again && time.now - again.at < this.#network.timeout) this.#transmit(again);
+        else again?.reject(new Error("Socket closed unexpectedly"));
         for (const asked of this.#queue.splice(0)) this.#transmit(asked);
         resolve();
       });
@@ -315,9 +318,6 @@ export class SimulatedClient extends EventEmitter {
     this.#link = undefined;
     this.isReady = false;
     const error = new Error("Socket closed unexpectedly");
-    const { again } = this;
-    // What the store has given up is not sent again: that is its transport's business.
-    if (again && this.#network.time.now - again.at >= this.#network.timeout) this.again = undefined;
     for (const { reject } of link.waiting.filter((each) => each !== this.again)) reject(error);
     if (this.listenerCount("error") > 0) this.emit("error", error);
     if (this.options.socket?.reconnectStrategy === false) {

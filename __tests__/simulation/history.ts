@@ -143,6 +143,8 @@ export class History {
   /** When a process was stopped, and for how long, in ms. */
   readonly stops: { readonly process: string; readonly from: number; readonly until: number }[] =
     [];
+  /** The processes that died. */
+  readonly deaths = new Set<string>();
   finale: Finale | undefined;
   #order = 0;
 

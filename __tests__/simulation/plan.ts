@@ -48,6 +48,8 @@ export type Step =
   | { readonly do: "list"; readonly user: string }
   | { readonly do: "destroy all"; readonly user: string }
   | { readonly do: "clear" }
+  /** Its next write goes wrong. */
+  | { readonly do: "trouble"; readonly fault: Fault }
   | { readonly do: "wait"; readonly ms: number };
 
 /** One line of requests, or an operator at work. */
@@ -146,6 +148,7 @@ export function planOf(seed: number): Plan {
     sealed: often(0.15),
   };
   const processes = pick([1, 2, 2, 3]);
+  const troubled = often(0.4);
   const browsers = pick([1, 1, 2, 3]);
 
   const place = () => pick(PLACES);
@@ -163,12 +166,16 @@ export function planOf(seed: number): Plan {
     for (let left = below(4); left > 0; left--) {
       if (often(0.3)) steps.push(wait());
       if (often(0.8)) steps.push(change());
-      if (often(0.4)) steps.push({ do: "save" });
+      const isTroubled = troubled && often(0.3);
+      if (isTroubled) steps.push({ do: "trouble", fault: pick(FAULTS) });
+      if (isTroubled || often(0.4)) steps.push({ do: "save" });
       // What failed is tried again.
-      if (often(0.2)) steps.push(often(0.3) ? { do: "undo" } : change(), { do: "save" });
+      if (often(isTroubled ? 0.8 : 0.2))
+        steps.push(often(0.3) ? { do: "undo" } : change(), { do: "save" });
       if (often(0.1)) steps.push({ do: "save" });
     }
     const end = below(14);
+    if (troubled && end < 3 && often(0.4)) steps.push({ do: "trouble", fault: pick(FAULTS) });
     if (end === 0) steps.push({ do: "destroy" });
     else if (end === 1) steps.push({ do: "regenerate" }, change(), { do: "save" });
     else if (end === 2) steps.push({ do: "regenerate" }, { do: "log in", user: pick(USERS) });

@@ -287,6 +287,7 @@ class Run {
       case "kill":
         tell?.(`TROUBLE: ${server?.name} dies`);
         server?.kill();
+        if (server) this.#history.deaths.add(server.name);
         for (const call of this.#history.calls) {
           if (call.process === server?.name && call.ended === undefined) call.isAbandoned = true;
         }

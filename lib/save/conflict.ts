@@ -83,11 +83,9 @@ export class Conflicts {
     else refreshExpires(rules, session, created, now);
     const life = lifetime(rules, session, sid, created, now, !isRedated);
     const lacksDate = loaded.stamp !== undefined && current.created === undefined;
-    const isThere =
-      sameSession(session, current.session) &&
-      !isRedated &&
-      !lacksDate &&
-      current.mark === undefined;
+    // A write that may still come expects a text that was there: that must not stay.
+    const mayCome = loaded.unanswered.length > 0;
+    const isThere = sameSession(session, current.session) && !isRedated && !lacksDate && !mayCome;
     const plain = isThere
       ? undefined
       : await this.#records.write(session, {

@@ -65,7 +65,8 @@ export class Doubts {
         if (!wasSent(answer.reason)) drop(loaded, open);
       } else if (DONE.has(Buffer.isBuffer(answer.value) ? String(answer.value) : answer.value)) {
         open.hasLanded = true;
-      } else drop(loaded, open);
+      }
+      // Any other answer proves nothing: a client may have sent it twice, and this is the second answer.
     });
   }
 

@@ -261,8 +261,8 @@ export class Writer {
     });
     if (done === null) return this.#gone(loaded, reason, step);
     if (done.isOver) return this.#gone(loaded, "expired", step);
-    const { own = done.text.plain, mark, life, report } = done.attempt;
-    this.#note(loaded, { ...done.text, own, isStale: mark !== undefined }, step);
+    const { own = done.text.plain, life, report } = done.attempt;
+    this.#note(loaded, { ...done.text, own, isStale: false }, step);
     if (life === undefined) await this.#tellIndex(settings.prefix + sid, step);
     if (report === undefined || report.kept.length === 0) return "OK";
     this.#context.onMerged(sid, report);
@@ -534,7 +534,7 @@ export class Writer {
     // Whether a renewal has happened matters to nobody but the next one.
     this.#context.renewals.forget(loaded.sid);
     if (text === undefined || own === undefined || !isInDoubt(error)) return;
-    const held: Held = { ...text, own, isStale: mark !== undefined };
+    const held: Held = { ...text, own, isStale: false };
     this.#doubts.add(loaded, { held, before, mark, user }, error);
   }
 
