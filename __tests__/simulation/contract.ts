@@ -30,6 +30,8 @@ type Lenient = (reason: keyof typeof LENIENCIES) => void;
 const LENIENCIES = {
   "overwritten before it was found":
     "A save without an answer landed, and another one wrote over all that it had changed: nothing tells that it was there, so saving again writes again.",
+  "the very text was there again":
+    "A command lay in the network past its deadline, a later save was confirmed, and one after that has made of the session, to the letter, what the command expects. A mark prevents that for as long as nothing is confirmed, and no longer.",
   "late creation":
     "A command that makes a session lay in the network past its deadline, and the session was ended meanwhile: an unconditional write knows nothing of that.",
   "the enclosing object was replaced":
@@ -84,6 +86,10 @@ const changesAreKept: Promised = (history, lenient) => {
         savers.some(({ wishes }) => [...wishes.keys()].some((each) => each.split("/")[0] === outer))
       )
         continue;
+      if (isBackAgain(history, version, before)) {
+        lenient("the very text was there again");
+        break;
+      }
       return `${at(version)}: ${place} of ${version.sid} was ${before.places.get(place) ?? "nothing"} and became ${leaf ?? "nothing"}, which no request under way asked for`;
     }
   }
@@ -555,6 +561,23 @@ function isPast(history: History, version: Version, call: Call): boolean {
   if (version.created !== undefined && version.created + limitOf(rules, idle) <= now + 1)
     return true;
   return version.ends !== undefined && version.ends <= now + 1 + Math.abs(call.wall - call.beganAt);
+}
+
+/** Whether a late command found what it expects because the session had come back to that. */
+function isBackAgain(history: History, version: Version, before: Version): boolean {
+  const all = history.versions.get(version.sid) ?? [];
+  const last = all.lastIndexOf(before);
+  const between = all.slice(0, last).findLastIndex(({ text }) => text !== before.text);
+  return (
+    all.slice(0, between + 1).some(({ text }) => text === before.text) &&
+    history.calls.some(
+      (call) =>
+        call.sid === version.sid &&
+        call.process === version.process &&
+        call.error !== undefined &&
+        call.began < version.order,
+    )
+  );
 }
 
 /** How long after its creation a session ends at the latest. */

@@ -85,7 +85,12 @@ export class Conflicts {
     const lacksDate = loaded.stamp !== undefined && current.created === undefined;
     // A write that may still come expects a text that was there: that must not stay.
     const mayCome = loaded.unanswered.length > 0;
-    const isThere = sameSession(session, current.session) && !isRedated && !lacksDate && !mayCome;
+    const isThere =
+      sameSession(session, current.session) &&
+      !isRedated &&
+      !lacksDate &&
+      !mayCome &&
+      current.mark === undefined;
     const plain = isThere
       ? undefined
       : await this.#records.write(session, {

@@ -216,6 +216,10 @@ export class Writer {
     const plan = async (there: Text | null): Promise<Attempt | null> => {
       // A client may send a command again. If another request has written the very same, it is as good.
       if (last?.text && there && sameValue(there.stored, last.text.stored)) {
+        // It is there, whatever becomes of its renewal.
+        const { text, own = text.plain, mark } = last;
+        loaded.held = { ...text, own, isStale: mark !== undefined };
+        loaded.user = wish.user;
         return { ...last, text: undefined };
       }
       last = await planned(there);
@@ -261,8 +265,8 @@ export class Writer {
     });
     if (done === null) return this.#gone(loaded, reason, step);
     if (done.isOver) return this.#gone(loaded, "expired", step);
-    const { own = done.text.plain, life, report } = done.attempt;
-    this.#note(loaded, { ...done.text, own, isStale: false }, step);
+    const { own = done.text.plain, mark, life, report } = done.attempt;
+    this.#note(loaded, { ...done.text, own, isStale: mark !== undefined }, step);
     if (life === undefined) await this.#tellIndex(settings.prefix + sid, step);
     if (report === undefined || report.kept.length === 0) return "OK";
     this.#context.onMerged(sid, report);
@@ -534,7 +538,7 @@ export class Writer {
     // Whether a renewal has happened matters to nobody but the next one.
     this.#context.renewals.forget(loaded.sid);
     if (text === undefined || own === undefined || !isInDoubt(error)) return;
-    const held: Held = { ...text, own, isStale: false };
+    const held: Held = { ...text, own, isStale: mark !== undefined };
     this.#doubts.add(loaded, { held, before, mark, user }, error);
   }
 

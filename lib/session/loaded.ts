@@ -20,7 +20,7 @@ export interface Held extends Text {
    * others wrote.
    */
   readonly own: Value;
-  /** Whether the text is to be written anew though nothing was changed: it lacks the creation time. */
+  /** Whether the text is to be written anew though nothing was changed: it lacks the creation time, or has a mark. */
   readonly isStale: boolean;
 }
 

@@ -135,8 +135,6 @@ export class Records {
    */
   differ(a: Value, b: Value): boolean {
     if (this.#serializer !== JSON || typeof a !== "string" || typeof b !== "string") return false;
-    // A mark is no value of the session.
-    if (a.includes(MARK)) return false;
     const cookieOfA = COOKIE_FIRST.exec(a)?.[0].length;
     const cookieOfB = COOKIE_FIRST.exec(b)?.[0].length;
     if (cookieOfA === undefined || cookieOfB === undefined) return false;
