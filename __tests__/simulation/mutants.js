@@ -152,6 +152,8 @@ export const mutants = [
       "loaded.held = landed.held;\n    loaded.user = landed.user;\n    loaded.unanswered = NONE;",
       "loaded.held = landed.held;\n    loaded.unanswered = NONE;",
     ],
+  ]),
+  ...of("base/errors", [
     [
       "only a timeout leaves a question open",
       'return code === "ERR_TIMEOUT" || code === "ERR_UNAVAILABLE";',

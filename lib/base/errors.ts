@@ -87,6 +87,12 @@ export function isReply(error: unknown): boolean {
   return replyWord(error) !== undefined;
 }
 
+/** Whether Redis has not answered, or was not even asked; another attempt may succeed. */
+export function isSilence(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return code === "ERR_TIMEOUT" || code === "ERR_UNAVAILABLE";
+}
+
 /** Whether Redis refused a script because it does not know it; nothing else proves that it did not run. */
 export function isNoScript(error: unknown): boolean {
   return error instanceof StoreError && replyWord(error.cause) === "NOSCRIPT";

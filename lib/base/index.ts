@@ -29,6 +29,7 @@ export {
   isNoScript,
   isRedirect,
   isReply,
+  isSilence,
   isSyntaxError,
   neverSent,
   StoreError,
@@ -37,4 +38,5 @@ export {
   withoutContent,
 } from "./errors.js";
 export { assertOptions, unknownNames } from "./names.js";
+export { addNewest } from "./oldest.js";
 export { within } from "./within.js";

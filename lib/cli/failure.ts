@@ -1,4 +1,5 @@
 // How the command fails: a sentence and an exit code.
+import { isSilence } from "../base/index.js";
 
 /** 1: the doctor found something, 2: wrong usage, 3: no connection, 4: failed. */
 export type ExitCode = 0 | 1 | 2 | 3 | 4;
@@ -23,5 +24,5 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof Failure) return error.exitCode;
   const { code } = error as { code?: unknown };
   if (code === "ERR_INVALID_OPTION" || code === "ERR_INVALID_SID") return 2;
-  return code === "ERR_TIMEOUT" || code === "ERR_UNAVAILABLE" ? 3 : 4;
+  return isSilence(error) ? 3 : 4;
 }

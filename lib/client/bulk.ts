@@ -1,7 +1,7 @@
 // Reads many values, bounded by their bytes as well as by their number.
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay, setImmediate as turn } from "node:timers/promises";
-import type { StoreError } from "../base/index.js";
+import { codeOf, isSilence } from "../base/index.js";
 import type { Value } from "../session/index.js";
 import type { Port, Size } from "./port.js";
 
@@ -182,17 +182,11 @@ class Waiting {
   async after(error: unknown): Promise<void> {
     const now = performance.now();
     this.#since ??= now;
-    const code = codeOf(error);
-    const isPassing = code === "ERR_UNAVAILABLE" || code === "ERR_TIMEOUT";
-    if (!isPassing || now - this.#since >= this.#patience) throw error;
+    if (!isSilence(error) || now - this.#since >= this.#patience) throw error;
     await delay(PAUSE);
   }
 
   isOver(): void {
     this.#since = undefined;
   }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return (error as Partial<StoreError>).code;
 }

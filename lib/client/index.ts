@@ -12,7 +12,8 @@ export {
 } from "./detect.js";
 export type { NodeRedisClient } from "./families/node-redis.js";
 export type { Tracker, TrackingEvents } from "./families/tracking.js";
-export { lateAnswerOf, wasSent } from "./outcome.js";
+export { Later } from "./later.js";
+export { isInDoubt, lateAnswerOf, wasSent } from "./outcome.js";
 export type { Adapter, KeyPage, KeyType, Port, PortOptions, Size, TimeToLive } from "./port.js";
 export type { Publisher, Subscriber } from "./publisher.js";
 export { type Script, script } from "./script.js";

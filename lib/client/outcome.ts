@@ -1,4 +1,5 @@
 // Remembers what became of commands whose call has failed.
+import { isSilence } from "../base/index.js";
 
 /**
  * What the client learnt of a command after its call had failed. Fulfilled: the reply of Redis, as
@@ -26,6 +27,11 @@ export function wasSent(error: unknown): boolean {
  */
 export function lateAnswerOf(error: unknown): Promise<LateAnswer> | undefined {
   return late.get(error as object);
+}
+
+/** Whether a failed write may have happened, or may happen later. */
+export function isInDoubt(error: unknown): boolean {
+  return isSilence(error) && wasSent(error);
 }
 
 /** Notes that the command which failed with `error` did nothing and will do nothing. */

@@ -1,7 +1,7 @@
 // Scans all keys of a prefix, on one server or on all primaries of a cluster.
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay, setImmediate as turn } from "node:timers/promises";
-import type { StoreError } from "../base/index.js";
+import { isSilence } from "../base/index.js";
 import { type Layout, mayHaveGained } from "./layout.js";
 import type { Primary } from "./transport.js";
 
@@ -50,7 +50,7 @@ export async function* scanAll(source: ScanSource): AsyncGenerator<string[]> {
   let failing: number | undefined;
 
   const failed = (error: unknown): void => {
-    if (!isPassing(error)) throw error;
+    if (!isSilence(error)) throw error;
     failure = error;
     failing ??= performance.now();
   };
@@ -99,12 +99,6 @@ export async function* scanAll(source: ScanSource): AsyncGenerator<string[]> {
 function isDue({ layout: before, times }: Scanned, now: Layout | undefined): boolean {
   if (before === undefined || now === undefined) return false;
   return times < MOST_SCANS && mayHaveGained(before, now);
-}
-
-/** Whether another attempt, or another server, may succeed. */
-function isPassing(error: unknown): boolean {
-  const { code } = error as Partial<StoreError>;
-  return code === "ERR_UNAVAILABLE" || code === "ERR_TIMEOUT";
 }
 
 /** What several generators yield, in the order in which it comes; each is one step ahead. */

@@ -1,7 +1,7 @@
 // Turns the keyspace notifications of a server on.
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { StoreError } from "../base/index.js";
+import { isRedirect, isSilence, StoreError } from "../base/index.js";
 import type { Publisher } from "../client/index.js";
 import { patternOf } from "../session/index.js";
 import { lacking, NEEDED, NEW_KEYS } from "./keyspace.js";
@@ -85,17 +85,14 @@ async function put(publisher: Publisher, name: string): Promise<string | undefin
       await publisher.send(["SET", key, "1", "PX", "60000"]);
       return key;
     } catch (error) {
-      if (!/^MOVED /.test(((error as StoreError).cause as Error | undefined)?.message ?? ""))
-        throw error;
+      if (!isRedirect(error)) throw error;
     }
   }
   return undefined;
 }
 
 function rethrowIfDown(error: unknown): void {
-  const { code, cause } = error as StoreError;
-  const isMoved = cause instanceof Error && cause.message.startsWith("MOVED ");
-  if (!isMoved && (code === "ERR_UNAVAILABLE" || code === "ERR_TIMEOUT")) throw error;
+  if (isSilence(error) && !isRedirect(error)) throw error;
 }
 
 function refused(publisher: Publisher, setting: string | undefined, cause: unknown): StoreError {

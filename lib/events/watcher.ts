@@ -1,5 +1,5 @@
 // Listens to the servers for all event sources of a store.
-import { StoreError } from "../base/index.js";
+import { isSilence, StoreError } from "../base/index.js";
 import type { Publisher, Subscriber } from "../client/index.js";
 import { patternOf } from "../session/index.js";
 import { KeyspaceReader, type SessionEvent } from "./keyspace.js";
@@ -189,8 +189,7 @@ async function databaseOf(publisher: Publisher): Promise<string> {
     const info = String(await publisher.send(["CLIENT", "INFO"]));
     return /(?:^| )db=(\d+)/.exec(info)?.[1] ?? "0";
   } catch (error) {
-    const { code } = error as StoreError;
-    if (code === "ERR_UNAVAILABLE" || code === "ERR_TIMEOUT") throw error;
+    if (isSilence(error)) throw error;
     throw new StoreError(
       "ERR_NO_PERMISSION",
       `watch() asks which database the client uses: grant the Redis user the command CLIENT INFO`,

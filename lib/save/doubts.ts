@@ -1,4 +1,5 @@
 // Keeps the writes of an object that got no answer, and finds out what became of them.
+import { addNewest } from "../base/index.js";
 import { lateAnswerOf, wasSent } from "../client/index.js";
 import {
   type Held,
@@ -20,17 +21,6 @@ const MOST_FIRST = 10_000;
 
 /** The reply of a write that has happened: of a script, of SET. */
 const DONE: ReadonlySet<unknown> = new Set([1, "1", "OK"]);
-
-/** Whether Redis has not answered, or was not even asked. */
-export function isSilence(error: unknown): boolean {
-  const { code } = error as { code?: unknown };
-  return code === "ERR_TIMEOUT" || code === "ERR_UNAVAILABLE";
-}
-
-/** Whether a failed write may have happened, or may happen later. */
-export function isInDoubt(error: unknown): boolean {
-  return isSilence(error) && wasSent(error);
-}
 
 /**
  * What is in doubt of an object. To act as if a write without an answer had not happened loses
@@ -59,7 +49,9 @@ export class Doubts {
   add(loaded: Loaded, write: Omit<Unanswered, "hasLanded">, error: unknown): void {
     const open: Unanswered = { ...write, hasLanded: false };
     loaded.unanswered = [...loaded.unanswered, open];
-    if (loaded.held === undefined) this.#remember(loaded);
+    if (loaded.held === undefined) {
+      addNewest(this.#first, loaded.sid, new WeakRef(loaded), MOST_FIRST);
+    }
     void lateAnswerOf(error)?.then((answer) => {
       if (answer.status === "rejected") {
         if (!wasSent(answer.reason)) drop(loaded, open);
@@ -117,16 +109,6 @@ export class Doubts {
     loaded.user = landed.user;
     loaded.unanswered = NONE;
     return landed.held;
-  }
-
-  #remember(loaded: Loaded): void {
-    this.#first.delete(loaded.sid);
-    this.#first.set(loaded.sid, new WeakRef(loaded));
-    if (this.#first.size <= MOST_FIRST) return;
-    for (const oldest of this.#first.keys()) {
-      this.#first.delete(oldest);
-      return;
-    }
   }
 
   /** Whether what somebody else wrote stands on top of a write. */

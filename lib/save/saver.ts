@@ -1,5 +1,6 @@
 // Finds out what kind of write a save is, and gives it its turn.
-import type { Report } from "../base/index.js";
+import { isSilence, type Report } from "../base/index.js";
+import { Later } from "../client/index.js";
 import type { Ending } from "../endings/index.js";
 import {
   type CookieSeen,
@@ -19,8 +20,7 @@ import {
   Versions,
 } from "../session/index.js";
 import { Conflicts } from "./conflict.js";
-import { Doomed } from "./doomed.js";
-import { Doubts, isSilence } from "./doubts.js";
+import { Doubts } from "./doubts.js";
 import { fixationError, isFixation } from "./fixation.js";
 import { Turns } from "./turns.js";
 import { type SaveResult, type Step, type Wish, Writer, type WriterContext } from "./writer.js";
@@ -42,7 +42,11 @@ export class Saver {
   readonly #versions: Versions;
   readonly #doubts: Doubts;
   readonly #writer: Writer;
-  readonly #doomed = new Doomed((sid) => this.#removeAgain(sid));
+  /**
+   * The sessions that the app has ended and that may still be there. Until they are certainly gone,
+   * nothing of this process writes or renews them.
+   */
+  readonly #doomed = new Later();
 
   constructor(context: SaverContext) {
     const { settings, records, inflate } = context;
@@ -187,7 +191,7 @@ export class Saver {
 
   /** Remembers a session that the app has ended and that may still be there. */
   #doom(sid: string, ending: Ending | undefined): void {
-    this.#doomed.add(sid, ending);
+    this.#doomed.add(sid, () => this.#removeAgain(sid, ending));
     this.#doubts.ended(sid);
   }
 
@@ -210,31 +214,20 @@ export class Saver {
     return entry === undefined ? renew() : entry.around(loaded, renew);
   }
 
-  /**
-   * Removes a session whose removal got no answer, now that Redis may answer again.
-   *
-   * @returns whether Redis has answered
-   */
-  async #removeAgain(sid: string): Promise<boolean> {
-    const { port, settings } = this.#context;
-    try {
-      // A question first: to remove twice what another process has stored anew would be a loss.
-      if ((await port.get(settings.prefix + sid)) === null) {
-        const ending = this.#doomed.endingOf(sid);
-        // It was removed all the same, and its note perhaps is not there.
-        if (ending !== undefined) await this.#context.endings.end([sid], ending, async () => 0);
-        return true;
-      }
-      await this.#turns.take(sid, async (turn) => {
-        if (!this.#doomed.has(sid)) return;
-        turn.latest = undefined;
-        await this.#writer.remove(sid, this.#doomed.endingOf(sid));
-        this.#doomed.delete(sid);
-      });
-      return true;
-    } catch (error) {
-      return !isSilence(error);
+  /** Removes a session whose removal got no answer, now that Redis may answer again. */
+  async #removeAgain(sid: string, ending: Ending | undefined): Promise<void> {
+    const { port, settings, endings } = this.#context;
+    // A question first: to remove twice what another process has stored anew would be a loss.
+    if ((await port.get(settings.prefix + sid)) === null) {
+      // It was removed all the same, and its note perhaps is not there.
+      if (ending !== undefined) await endings.end([sid], ending, async () => 0);
+      return;
     }
+    await this.#turns.take(sid, async (turn) => {
+      if (!this.#doomed.has(sid)) return;
+      turn.latest = undefined;
+      await this.#writer.remove(sid, ending);
+    });
   }
 
   /**

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { performance } from "node:perf_hooks";
 import { type Report, StoreError } from "../base/index.js";
-import type { Port, TimeToLive } from "../client/index.js";
+import { isInDoubt, type Port, type TimeToLive } from "../client/index.js";
 import type { Ending, Endings } from "../endings/index.js";
 import type { Settings } from "../options.js";
 import {
@@ -25,7 +25,7 @@ import {
 } from "../session/index.js";
 import type { Membership, UserIndex } from "../users/index.js";
 import type { Conflicts } from "./conflict.js";
-import { type Doubts, isInDoubt } from "./doubts.js";
+import type { Doubts } from "./doubts.js";
 import { COMPARE_AND_REMOVE, COMPARE_AND_RENEW, digestOf } from "./scripts.js";
 import type { Turn } from "./turns.js";
 

@@ -1,5 +1,6 @@
 // Remembers which expiry this process last wrote for a session.
 import { performance } from "node:perf_hooks";
+import { addNewest } from "../base/index.js";
 import { DRIFT_MS } from "./cookie.js";
 import type { Lifetime } from "./expiry.js";
 import type { Value } from "./value.js";
@@ -52,13 +53,8 @@ export class Renewals {
    *   any earlier
    */
   remember(sid: string, text: Value, px: number, sent: number, { idle }: Lifetime): void {
-    this.#renewals.delete(sid);
-    this.#renewals.set(sid, { until: sent + px, idle, text: shortened(text) });
-    if (this.#renewals.size <= REMEMBERED) return;
-    for (const oldest of this.#renewals.keys()) {
-      this.#renewals.delete(oldest);
-      return;
-    }
+    const renewal = { until: sent + px, idle, text: shortened(text) };
+    addNewest(this.#renewals, sid, renewal, REMEMBERED);
   }
 
   forget(sid: string): void {

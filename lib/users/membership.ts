@@ -1,6 +1,5 @@
 // One write of a session as the index of its user sees it.
-import type { StoreError } from "../base/index.js";
-import { wasSent } from "../client/index.js";
+import { isInDoubt } from "../client/index.js";
 import type { Loaded } from "../session/index.js";
 import type { Entry } from "./entries.js";
 
@@ -186,10 +185,4 @@ export class Membership {
     if (user === undefined || this.#expires === undefined) return undefined;
     return this.#index.enter(user, this.#sid, this.#expires, this.#isNew);
   }
-}
-
-/** Whether a failed write may have happened, or may happen later. */
-export function isInDoubt(error: unknown): boolean {
-  const { code } = error as Partial<StoreError>;
-  return (code === "ERR_TIMEOUT" || code === "ERR_UNAVAILABLE") && wasSent(error);
 }

@@ -1,5 +1,6 @@
 // Which sessions a user has, how many they may have, and how they end.
 import { StoreError, shown } from "../base/index.js";
+import { isInDoubt, Later } from "../client/index.js";
 import type { Ending } from "../endings/index.js";
 import type { UserSettings } from "../options.js";
 import {
@@ -19,8 +20,7 @@ import {
   isLeaving,
   MOST_LEAVING,
 } from "./entries.js";
-import { type Entered, isInDoubt, Membership, type Registry } from "./membership.js";
-import { Owed } from "./owed.js";
+import { type Entered, Membership, type Registry } from "./membership.js";
 import { Owned, type OwnedContext } from "./owned.js";
 import { TAKE } from "./scripts.js";
 
@@ -61,7 +61,11 @@ export class UserIndex implements Registry {
   readonly #users: UserSettings;
   readonly #entries: Entries;
   readonly #owned: Owned;
-  readonly #owed = new Owed();
+  /**
+   * The entries of sessions that are stored, or may be, and that the index does not list yet. Their next
+   * renewal would write them, but nobody knows when that comes.
+   */
+  readonly #owed = new Later();
   /** For how long a write may be under way, in ms; and for how long a listing may wait. */
   readonly #grace: number;
 
