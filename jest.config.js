@@ -19,4 +19,7 @@ export default {
   globalTeardown: "<rootDir>/tools/jest-teardown.js",
   testTimeout: 20_000,
   maxWorkers: 2,
+  // Node 20 keeps the modules of every file that has ended: a worker of two gigabytes does nothing but
+  // collect garbage.
+  workerIdleMemoryLimit: "800MB",
 };
