@@ -1,4 +1,5 @@
 // The package as it is imported: the store, its error and the types around it.
+export type { DestroyAllOptions, DestroyOptions, PageOptions } from "./arguments.js";
 export {
   type Callback,
   type EndingReason,
@@ -35,12 +36,5 @@ export type {
   UserSessionEntry,
   Value,
 } from "./session/index.js";
-export {
-  type DestroyAllOptions,
-  type DestroyOptions,
-  type Listening,
-  type PageOptions,
-  RedisStore,
-  RedisStore as default,
-  type StoreEventMap,
-} from "./store.js";
+export { RedisStore, RedisStore as default } from "./store.js";
+export type { Listening, StoreEventMap } from "./store-events.js";

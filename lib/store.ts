@@ -1,24 +1,30 @@
 // The public class: its methods, their callbacks and events. It wires the wings and holds no rule.
 import { type SessionData, Store } from "express-session";
 import {
+  assertHandle,
+  assertSession,
+  type DestroyAllOptions,
+  type DestroyOptions,
+  handleAsked,
+  needsEndings,
+  type PageOptions,
+  pageAsked,
+  revocation,
+  revocationOfAll,
+} from "./arguments.js";
+import {
   answer,
   answerTogether,
-  assertOptions,
   type Callback,
-  codeOf,
-  flag,
-  invalid,
   isHeard,
   OPERATIONS,
   type Report,
   StoreError,
-  shown,
-  Telling,
-  whole,
+  type Telling,
 } from "./base/index.js";
-import { createPort, type Port, publishingOf, type RedisClient } from "./client/index.js";
+import { createPort, type Port, type RedisClient } from "./client/index.js";
 import { type Ending, Endings, type WhyGone } from "./endings/index.js";
-import { type SessionEvents, Watcher } from "./events/index.js";
+import { type SessionEvents, Watching } from "./events/index.js";
 import { type RedisStoreOptions, resolveOptions, type Settings } from "./options.js";
 import {
   type CachingPort,
@@ -28,13 +34,7 @@ import {
   Reader,
   type SessionPage,
 } from "./read/index.js";
-import {
-  type DiscardReason,
-  type SaveResult,
-  Saver,
-  Toucher,
-  type TouchResult,
-} from "./save/index.js";
+import { type SaveResult, Saver, Toucher, type TouchResult } from "./save/index.js";
 import {
   assertSid,
   handleOf,
@@ -46,11 +46,11 @@ import {
   Rows,
   type Serializer,
   type SessionEntry,
-  shortSid,
   type TextSerializer,
   type Tree,
   type UserSessionEntry,
 } from "./session/index.js";
+import { type Listening, StoreEvents } from "./store-events.js";
 import { UserIndex, userNamed } from "./users/index.js";
 
 /** Its events have arguments of their own types; at run time it is the emitter that express-session gives. */
@@ -103,10 +103,8 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   readonly #endings: Endings | undefined;
   /** The session that express-session is about to end, to go on under another id. */
   #regenerating: string | undefined;
-  #watcher: Watcher | undefined;
+  readonly #watching: Watching;
   readonly #dated: boolean;
-  #isDown = false;
-  #isClosed = false;
 
   /** @throws ERR_INVALID_OPTION for an option that is missing, unknown or out of range */
   // Two forms of one: only so does TypeScript know what an inline `parse` gets.
@@ -116,12 +114,6 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     super();
     const settings = resolveOptions(options);
     this.#settings = settings;
-    this.#telling = new Telling(
-      settings.name,
-      // An app may ask for anything.
-      (sid) => (typeof sid === "string" ? handleOf(settings.prefix, sid) : ""),
-      () => !this.#isDown,
-    );
     this.client = options.client;
     this.prefix = settings.prefix;
     this.ttl = settings.ttl;
@@ -130,24 +122,18 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     this.disableTTL = settings.disableTTL;
     this.disableTouch = settings.disableTouch;
     this.#dated = hasDeadline(settings.rules);
-    const { serializer, timeout, whenDown } = settings;
-    if (whenDown === "bypass") {
-      // For a session() that is created while Redis is down already.
-      this.on("newListener", (event, listener) => {
-        if (event === "disconnect" && this.#isDown) process.nextTick(listener);
-      });
-    }
-    const port = createPort(options.client, serializer.binary === true, timeout, (isDown) =>
-      this.#tellHealth(isDown),
-    );
+    const { name, prefix, serializer, timeout, whenDown } = settings;
+    const events = new StoreEvents(this, { name, prefix, bypasses: whenDown === "bypass" });
+    const { telling } = events;
+    this.#telling = telling;
+    const port = createPort(options.client, serializer.binary === true, timeout, events.health);
     this.#port = port;
     this.#cache = cacheOn(port, settings);
     const records = new Records(serializer, timeout, settings.keyring);
     this.#records = records;
-    const telling = this.#telling;
     const endings = new Endings({ port, settings, telling });
     const rows = new Rows({
-      prefix: settings.prefix,
+      prefix,
       loaded: this.#loaded,
       dated: this.#dated,
       userOf: (session) => this.#index?.storedUserOf(session),
@@ -163,32 +149,22 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     this.#endings = settings.endings > 0 ? endings : undefined;
     this.#index = settings.users && new UserIndex(base, settings.users);
     const context = { ...base, index: this.#index };
-    const onDiscarded = (sid: string, reason: DiscardReason) => {
-      this.#telling.event("discarded", sid, { reason });
-      this.#tell("discarded", sid, reason);
-    };
     this.#reader = new Reader({
       ...context,
       cache: this.#cache,
       loaded: this.#loaded,
-      onRefused: onDiscarded,
+      onRefused: events.discarded,
     });
     this.#saver = new Saver({
       ...context,
       inflate: (session, sid) => this.#inflate(session, sid),
-      onMerged: (sid, { kept, overwritten }) => {
-        const counts = { kept: kept.length, overwritten: overwritten.length };
-        this.#telling.event("merged", sid, counts);
-        this.#tell("merged", sid, kept, overwritten);
-      },
-      onDiscarded,
-      onFixation: (sid) => this.#tellFixation(sid),
+      onMerged: events.merged,
+      onDiscarded: events.discarded,
+      onFixation: events.fixation,
     });
     this.#toucher = new Toucher({ ...context, saver: this.#saver });
-    this.#listing = new Listing(context.port, settings, records, rows, (sid, error) => {
-      this.#telling.event("corrupt", sid, { code: codeOf(error) });
-      this.#tell("corrupt", sid, error);
-    });
+    this.#listing = new Listing(context.port, settings, records, rows, events.corrupt);
+    this.#watching = new Watching(settings);
   }
 
   /**
@@ -418,7 +394,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   watch(): Promise<SessionEvents>;
   watch(callback: Callback<SessionEvents>): void;
   watch(callback?: Callback<SessionEvents>) {
-    return answer(this.#watch(), callback);
+    return answer(this.#watching.open(), callback);
   }
 
   /**
@@ -465,9 +441,8 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
    * client, which is yours. The store works on without its cache; `watch()` fails with ERR_CLOSED.
    */
   close(): void {
-    this.#isClosed = true;
     (this.#cache ?? this.#port).close?.();
-    this.#watcher?.close();
+    this.#watching.close();
   }
 
   /**
@@ -506,7 +481,6 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     if (known !== undefined) return this.#saver.save(known, session, report);
     const listed = loaded.findListed(session, sid);
     if (listed !== undefined) return this.#saver.saveListed(listed, session, report);
-    if (loaded.isRow(session)) throw rowOfAnother(sid);
     const adopted = loaded.adopt(session, sid, this.#dated);
     return adopted === undefined
       ? this.#saver.create(sid, session, report)
@@ -519,8 +493,7 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       assertSid(sid);
       assertSession(session);
       const known = this.#loaded.find(session, sid);
-      if (known === undefined && this.#loaded.isRow(session)) {
-        if (this.#loaded.findListed(session, sid) === undefined) throw rowOfAnother(sid);
+      if (known === undefined && this.#loaded.findListed(session, sid) !== undefined) {
         return this.#toucher.touchListed(sid, session, report);
       }
       const life = this.#toucher.plan(sid, session, known);
@@ -537,8 +510,10 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     report?: Report,
   ): Promise<number> {
     assertSid(sid);
-    if (typeof why === "object") assertOptions("destroy()", why, ["because"]);
-    const ending: Ending = typeof why === "object" ? this.#revoked(why) : { reason: why };
+    const ending: Ending =
+      typeof why === "object"
+        ? revocation("destroy()", why, this.#endings !== undefined)
+        : { reason: why };
     return this.#saver.destroy(sid, ending, report);
   }
 
@@ -551,11 +526,8 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   }
 
   async #page(options: PageOptions): Promise<SessionPage> {
-    assertOptions("page()", options, ["cursor", "limit"]);
-    const { cursor, limit } = options;
-    const from = cursor ?? null;
-    if (from !== null && typeof from !== "string") throw invalid("cursor", "a string", from);
-    return this.#listing.page(from, whole("limit", limit ?? 100, 1000));
+    const { cursor, limit } = pageAsked(options);
+    return this.#listing.page(cursor, limit);
   }
 
   async #ping(): Promise<number> {
@@ -570,18 +542,16 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     options: DestroyOptions,
   ): Promise<number> {
     const user = userNamed(userId);
-    if (typeof handle !== "string") throw invalid("handle", "what handleOf() gives", handle);
-    assertOptions("destroyOf()", options, ["because"]);
-    return indexed(this.#index).removeOne(user, handle, this.#revoked(options));
+    assertHandle(handle);
+    const ending = revocation("destroyOf()", options, this.#endings !== undefined);
+    return this.#indexed().removeOne(user, handle, ending);
   }
 
   async #whyGone(of: string | { readonly handle: string }): Promise<WhyGone | null> {
     const endings = this.#endings;
     if (endings === undefined) throw needsEndings("whyGone()");
     if (typeof of === "object" && of !== null) {
-      assertOptions("whyGone()", of, ["handle"]);
-      if (typeof of.handle !== "string") throw invalid("handle", "a string", of.handle);
-      const why = await endings.why(of.handle);
+      const why = await endings.why(handleAsked(of));
       return why.at === null ? null : why;
     }
     assertSid(of);
@@ -592,48 +562,16 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     return session === null ? why : null;
   }
 
-  #revoked({ because }: DestroyOptions): Ending {
-    if (because === undefined) return { reason: "revoked" };
-    if (this.#endings === undefined) throw needsEndings('the option "because"');
-    if (typeof because !== "string" || because.length > LONGEST_BECAUSE) {
-      throw invalid("because", `a string of at most ${LONGEST_BECAUSE} characters`, because);
-    }
-    return { reason: "revoked", because };
-  }
-
   async #sessionsOf(userId: string | number): Promise<UserSessionEntry[]> {
     const user = userNamed(userId);
-    return indexed(this.#index).list(user);
-  }
-
-  async #watch(): Promise<SessionEvents> {
-    if (this.#isClosed) throw closed();
-    const publishing = publishingOf(this.#settings.client, this.#settings.timeout);
-    if (publishing === undefined) {
-      const message =
-        "watch() needs a client that can listen over a connection of its own: one of redis, ioredis or iovalkey; with valkey-glide, create such a client for a second store that only watches";
-      throw new StoreError("ERR_INVALID_OPTION", message);
-    }
-    const { publishers, keyPrefix } = publishing;
-    this.#watcher ??= new Watcher({
-      publishers,
-      prefix: keyPrefix + this.prefix,
-      handleOf: (sid) => handleOf(this.prefix, sid),
-      onEnd: () => {
-        this.#watcher = undefined;
-      },
-    });
-    const events = await this.#watcher.open();
-    if (this.#isClosed) throw closed();
-    return events;
+    return this.#indexed().list(user);
   }
 
   async #destroyAllOf(userId: string | number, options: DestroyAllOptions): Promise<number> {
     const user = userNamed(userId);
-    assertOptions("destroyAllOf()", options, ["except", "scan", "because"]);
-    const scan = flag("scan", options.scan ?? false);
-    const spared = sparedBy(options);
-    return indexed(this.#index).removeAll(user, spared, scan, this.#revoked(options));
+    const isNoted = this.#endings !== undefined;
+    const { spared, scan, ending } = revocationOfAll(options, isNoted);
+    return this.#indexed().removeAll(user, spared, scan, ending);
   }
 
   #inflate(session: Tree, sid: string): object {
@@ -643,145 +581,9 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     return this.createSession(req, session as unknown as SessionData);
   }
 
-  #tellHealth(isDown: boolean): void {
-    this.#isDown = isDown;
-    this.#telling.event(isDown ? "down" : "up", undefined, {});
-    process.nextTick(() => {
-      this.emit(isDown ? "down" : "up");
-      if (this.#settings.whenDown === "bypass") this.emit(isDown ? "disconnect" : "connect");
-    });
+  #indexed(): UserIndex {
+    if (this.#index !== undefined) return this.#index;
+    const message = 'finding the sessions of a user needs the option "userId"';
+    throw new StoreError("ERR_INVALID_OPTION", message);
   }
-
-  #tellFixation(sid: string): void {
-    this.#telling.event("fixation", sid, {});
-    process.nextTick(() => this.emit("fixation", this.handleOf(sid)));
-  }
-
-  /** Tells the app outside of the promise chain: what a listener throws is not an error of the store. */
-  #tell(event: "merged" | "discarded" | "corrupt", sid: string, ...details: unknown[]): void {
-    process.nextTick(() => this.emit(event, shortSid(sid), ...details));
-  }
-}
-
-/** What is remembered of an ending is no place for documents. */
-const LONGEST_BECAUSE = 1000;
-
-function needsEndings(what: string): StoreError {
-  const message = `${what} needs the option "endings" of the store, for example endings: { keepFor: 86400 }`;
-  return new StoreError("ERR_INVALID_OPTION", message);
-}
-
-/** Options of `destroyOf`. */
-export interface DestroyOptions {
-  /**
-   * Why, in your words, for `whyGone()`; at most 1000 characters. It is stored as it is, and shown to
-   * whom you show it. Needs the option `endings`.
-   */
-  readonly because?: string | undefined;
-}
-
-/**
- * The events of `RedisStore`, each with its arguments. A session id is shortened: it is a credential.
- */
-export interface StoreEventMap {
-  /**
-   * A save kept what another request had changed, and `overwritten` are the places where this one's
-   * change won over the other's. Places are JSON Pointers.
-   */
-  merged: [sid: string, kept: string[], overwritten: string[]];
-  /** A save was not written. */
-  discarded: [sid: string, reason: DiscardReason];
-  /** A listing left out a value that is no session. */
-  corrupt: [sid: string, error: StoreError];
-  /** A login was saved, or refused, under the id that the session had while it was nobody's. */
-  fixation: [handle: string];
-  /** Redis has not answered for longer than `timeout`. */
-  down: [];
-  /** Redis answers again. */
-  up: [];
-  /**
-   * As `down`, for express-session, under `whenDown: "bypass"`. A client that the legacy entry has made
-   * tells by it of each error that it has without a connection.
-   */
-  disconnect: [error?: Error];
-  /** As `up`, for express-session, under `whenDown: "bypass"`. */
-  connect: [];
-}
-
-/** An event that is the app's own; for one of the store its listener must suit. */
-type OfTheApp<Name extends string | symbol> = Name extends keyof StoreEventMap ? never : Name;
-
-/** How to listen to an event of the store, or to one that the app itself emits. */
-export interface Listening<Store> {
-  <Name extends keyof StoreEventMap>(
-    event: Name,
-    listener: (...args: StoreEventMap[Name]) => void,
-  ): Store;
-  <Name extends string | symbol>(
-    event: OfTheApp<Name>,
-    // It takes every listener: what the app emits, it knows.
-    listener: (...args: never[]) => void,
-  ): Store;
-}
-
-/** Options of `destroyAllOf`. */
-export interface DestroyAllOptions extends DestroyOptions {
-  /**
-   * The id of a session that stays, or several. Leave it out to end all of them: `undefined`, which a
-   * slip of the pen gives, is refused.
-   */
-  readonly except?: string | readonly string[];
-  /**
-   * Looks through all sessions too, for those that no index names: stored before the option `userId`
-   * was set, by another store, or whose index was evicted. Takes as long as `sessions()`. Where some
-   * are sealed under a key that the store has not, it ends the others and then rejects with
-   * ERR_UNKNOWN_KEY, `removed` and `unreadable`.
-   * @default false
-   */
-  readonly scan?: boolean;
-}
-
-function sparedBy(options: DestroyAllOptions): Set<string> {
-  if (!("except" in options)) return new Set();
-  const { except } = options as { except: unknown };
-  const sids: unknown[] = Array.isArray(except) ? except : [except];
-  if (sids.every((sid) => typeof sid === "string" && sid !== "")) return new Set(sids as string[]);
-  const message = `the option "except" of destroyAllOf() must be a session id or an array of session ids, got ${shown(except)}; leave it out to end all sessions of the user. Nothing was ended`;
-  throw new StoreError("ERR_INVALID_OPTION", message);
-}
-
-function closed(): StoreError {
-  const message = "the store was closed; watch() would open a connection that nobody closes";
-  return new StoreError("ERR_CLOSED", message);
-}
-
-/** Options of `page`. */
-export interface PageOptions {
-  /** Of the page before; `null` or none for the first one. */
-  readonly cursor?: string | null | undefined;
-  /**
-   * About how many sessions, from 1 to 1000.
-   * @default 100
-   */
-  readonly limit?: number | undefined;
-}
-
-function indexed(index: UserIndex | undefined): UserIndex {
-  if (index !== undefined) return index;
-  const message = 'finding the sessions of a user needs the option "userId"';
-  throw new StoreError("ERR_INVALID_OPTION", message);
-}
-
-function rowOfAnother(sid: string): StoreError {
-  const message = `this session was listed under another id than ${shortSid(sid)}; nothing was stored: give a copy of it, { ...session }, if it is to be a new session`;
-  return new StoreError("ERR_INVALID_SID", message);
-}
-
-function assertSession(session: unknown): asserts session is SessionData {
-  if (typeof session === "object" && session !== null && !Array.isArray(session)) return;
-  const got = session === null ? "null" : Array.isArray(session) ? "an array" : typeof session;
-  throw new StoreError(
-    "ERR_INVALID_SESSION",
-    `a session must be an object, got ${got}; nothing was stored`,
-  );
 }

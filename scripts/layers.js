@@ -16,6 +16,7 @@ const LAYERS = [
   ["endings"],
   ["users"],
   ["read", "save", "events"],
+  ["arguments", "store-events"],
   ["store"],
   ["index"],
   ["bearer", "legacy", "metrics", "console", "cli"],

@@ -1,3 +1,3 @@
 // What happens to sessions, as events.
 export type { SessionEventMap, SessionEvents } from "./watch.js";
-export { Watcher } from "./watcher.js";
+export { Watching } from "./watching.js";

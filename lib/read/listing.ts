@@ -1,5 +1,6 @@
 // Goes through all sessions in batches.
 import type { SessionData } from "express-session";
+import type { StoreError } from "../base/index.js";
 import { type Held, type Port, readMany } from "../client/index.js";
 import type { Settings } from "../options.js";
 import {
@@ -35,7 +36,7 @@ export class Listing {
   readonly #records: Records;
   readonly #rows: Rows;
   readonly #dated: boolean;
-  readonly #onCorrupt: (sid: string, error: unknown) => void;
+  readonly #onCorrupt: (sid: string, error: StoreError) => void;
 
   /** @param onCorrupt - told of each value that is no session; the listing goes on without it */
   constructor(
@@ -43,7 +44,7 @@ export class Listing {
     settings: Settings,
     records: Records,
     rows: Rows,
-    onCorrupt: (sid: string, error: unknown) => void,
+    onCorrupt: (sid: string, error: StoreError) => void,
   ) {
     this.#port = port;
     this.#settings = settings;
@@ -154,7 +155,7 @@ export class Listing {
   }
 
   #corrupt(sid: string, error: unknown): null {
-    this.#onCorrupt(sid, error);
+    this.#onCorrupt(sid, error as StoreError);
     return null;
   }
 

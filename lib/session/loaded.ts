@@ -1,6 +1,8 @@
 // What the store knows of the session objects that it handed out, or that it saved first.
 import { types } from "node:util";
+import { StoreError } from "../base/index.js";
 import { type CookieSettings, settingsOf } from "./cookie.js";
+import { shortSid } from "./keys.js";
 import type { SessionRecord } from "./record.js";
 import type { Tree } from "./trees.js";
 import { sameValue, type Value } from "./value.js";
@@ -218,14 +220,20 @@ export class LoadedSessions {
     return known !== undefined && "held" in known ? known : undefined;
   }
 
-  /** What is known of an object that `all()` listed under this id. */
+  /**
+   * What is known of an object that `all()` listed under this id.
+   *
+   * @throws ERR_INVALID_SID for an object that a listing gave under another one
+   */
   findListed(session: object, sid: string): Listed | undefined {
     const known = this.#find(session, sid);
-    return known !== undefined && "hasId" in known ? known : undefined;
+    if (known !== undefined && "hasId" in known) return known;
+    if (this.#isRow(session)) throw rowOfAnother(sid);
+    return undefined;
   }
 
   /** Whether a listing gave this object, under any id. */
-  isRow(session: object): boolean {
+  #isRow(session: object): boolean {
     for (let entry = Known.of(session); entry !== undefined; entry = entry.other) {
       const { loaded, owner } = entry;
       if (owner === this && ("hasId" in loaded || loaded.isRow)) return true;
@@ -291,4 +299,9 @@ export class LoadedSessions {
     }
     return entry?.loaded;
   }
+}
+
+function rowOfAnother(sid: string): StoreError {
+  const message = `this session was listed under another id than ${shortSid(sid)}; nothing was stored: give a copy of it, { ...session }, if it is to be a new session`;
+  return new StoreError("ERR_INVALID_SID", message);
 }
