@@ -1,5 +1,6 @@
 import { performance } from "node:perf_hooks";
 import type { RedisStore, RedisStoreOptions } from "../../lib/index.js";
+import { listen } from "../support/channels.js";
 import { load } from "../support/requests.js";
 import {
   connect,
@@ -29,6 +30,8 @@ interface Behind {
   kind: Kind;
   /** All that was sent since it was last asked. */
   sent(): string[][];
+  /** Whether it does not know the next script that is named. */
+  hasForgotten: boolean;
   /** Comes before each comparison of the server, with the words of the command. */
   before: (command: string[]) => Promise<unknown> | undefined;
 }
@@ -40,6 +43,10 @@ async function behind(kind: Kind): Promise<Behind> {
   const sendCommand: TestClient["sendCommand"] = async (command, options) => {
     const words = command.map(String);
     commands.push(words);
+    if (subject.hasForgotten && words[0] === "EVALSHA") {
+      subject.hasForgotten = false;
+      throw new Error("NOSCRIPT No matching script.");
+    }
     if (!words.includes("IFEQ")) return client.sendCommand(command, options);
     if (subject.kind === "scripts") throw new Error("ERR syntax error");
     await subject.before(words);
@@ -49,6 +56,7 @@ async function behind(kind: Kind): Promise<Behind> {
   };
   const subject: Behind = {
     kind,
+    hasForgotten: false,
     before: () => undefined,
     sent() {
       const sent = commands;
@@ -267,6 +275,45 @@ describe("where the server has scripts only", () => {
     }
     expect(emitter.listenerCount("ready") - before).toBeLessThanOrEqual(1);
   });
+});
+
+test.each<Kind>(["compares", "scripts"])(
+  "the channels tell of as many round trips as commands were waited for: %s",
+  async (kind) => {
+    const { subject, store, mine, key } = await stored(kind);
+    const channels = listen();
+    try {
+      const waited = async (work: Promise<unknown>) => {
+        await work;
+        expect(channels.last.roundTrips).toBe(subject.sent().length);
+        return channels.last.roundTrips;
+      };
+      await raw.set(key, JSON.stringify(sessionOf({ n: 0, other: 1 })));
+      mine.n = 1;
+      expect(await waited(store.set("sid", mine))).toBeGreaterThan(1);
+      expect(channels.last).toMatchObject({ outcome: "MERGED", conflicts: 1 });
+      mine.n = 2;
+      expect(await waited(store.set("sid", mine))).toBe(1);
+      await raw.send("DEL", key);
+      mine.n = 3;
+      await waited(store.set("sid", mine));
+      expect(channels.last.outcome).toBe("GONE");
+    } finally {
+      channels.stop();
+    }
+  },
+);
+
+test("a script that the server has forgotten takes one more", async () => {
+  const { subject, store, mine } = await stored("scripts");
+  await store.set("sid", Object.assign(mine, { n: 1 }));
+  subject.sent();
+  subject.hasForgotten = true;
+  const channels = listen();
+  await store.set("sid", Object.assign(mine, { n: 2 }));
+  channels.stop();
+  expect(subject.sent().map(([name]) => name)).toEqual(["EVALSHA", "EVAL"]);
+  expect(channels.last.roundTrips).toBe(2);
 });
 
 describe("a failover to a server of another kind", () => {

@@ -106,6 +106,17 @@ test("merges, what they kept and what they overwrote are counted", async () => {
   expect(of(metrics, name)).toMatchObject({ merges: 1, kept: 1, overwritten: 1 });
 });
 
+test("what is overwritten is counted too where nothing else is kept, and the save answers OK", async () => {
+  const metrics = collect();
+  const name = freshPrefix();
+  const { saveMine, saveOther, mine, other } = await pair({ shared: 0 }, { name });
+  mine.shared = 1;
+  other.shared = 2;
+  await saveMine();
+  expect(await saveOther()).toBe("OK");
+  expect(of(metrics, name)).toMatchObject({ conflicts: 1, merges: 0, kept: 0, overwritten: 1 });
+});
+
 test("what happened before or after is not counted", async () => {
   const name = freshPrefix();
   const store = makeStore(client, { name });

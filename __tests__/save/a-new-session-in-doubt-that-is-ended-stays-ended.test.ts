@@ -17,7 +17,7 @@ function generated(store: RedisStore, sid: string): AppSession {
 
 async function setUp(options: Omit<Partial<RedisStoreOptions>, "client"> = {}) {
   const faults = faulty(await connect());
-  const store = makeStore(faults.client, { timeout: 200, ...options }) as RedisStore;
+  const store = makeStore(faults.client, { timeout: 500, ...options }) as RedisStore;
   const other = makeStore(await connect(), { ...options, prefix: store.prefix }) as RedisStore;
   await warmUp(store);
   const mine = generated(store, "sid");

@@ -60,13 +60,19 @@ export interface Pair {
 
 let clients: Promise<TestClient[]> | undefined;
 
+async function warmClient(): Promise<TestClient> {
+  const client = await connect();
+  await warmUp(new RedisStore({ client, prefix: freshPrefix() }));
+  return client;
+}
+
 /** Stores `data` and has two requests load it. */
 export async function pair(
   data: object,
   options: Omit<Partial<RedisStoreOptions>, "client"> = {},
   cookie: object = { originalMaxAge: null, path: "/" },
 ): Promise<Pair> {
-  clients ??= Promise.all([connect(), connect()]);
+  clients ??= Promise.all([warmClient(), warmClient()]);
   const [first, second] = (await clients) as [TestClient, TestClient];
   const prefix = freshPrefix();
   const here = new RedisStore({ prefix, ...options, client: first });

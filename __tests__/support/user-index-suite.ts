@@ -227,7 +227,7 @@ export function userIndexSuite(name: string, open: () => Promise<Place>): void {
         await login(store, "ada", "short", living(100_000));
         await tick();
         await store.touch("long", (await store.get("long")) as never);
-        expect(await login(store, "ada", "newest", living(5000))).toBe("OK");
+        expect(await login(store, "ada", "newest", living(50_000))).toBe("OK");
         expect(await sidsOf(store, "ada")).toEqual(["newest", "long"]);
         expect(await exists("short")).toBe(false);
         // An anonymous session that logs in counts too.

@@ -61,6 +61,8 @@ export interface OperationMessage {
   readonly roundTrips: number;
   /** How many times a save found that somebody else had written the session. */
   readonly conflicts: number;
+  /** How many values of other writers a save has overwritten, whether it kept others or not. */
+  readonly overwritten: number;
   /** How long the text of the session is that was read or written. */
   readonly bytes: number;
   /** From the call to the answer; for a save also the time that it waited for others in this process. */
@@ -157,6 +159,7 @@ export class Report implements OperationMessage {
   code: StoreErrorCode | "other" | undefined = undefined;
   roundTrips = 0;
   conflicts = 0;
+  overwritten = 0;
   bytes = 0;
   seconds: number | undefined = undefined;
   readonly #sid: string;

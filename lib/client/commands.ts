@@ -113,8 +113,9 @@ export class Commands implements Port {
     expected: Value,
     value: Value,
     px: TimeToLive,
+    onAgain?: () => void,
   ): Promise<true | null | Value> {
-    return this.#writing([key], this.#replace(key, expected, value, px));
+    return this.#writing([key], this.#replace(key, expected, value, px, onAgain));
   }
 
   async #replace(
@@ -122,22 +123,25 @@ export class Commands implements Port {
     expected: Value,
     value: Value,
     px: TimeToLive,
+    onAgain?: () => void,
   ): Promise<true | null | Value> {
     const whole = this.#prefix + key;
     const server = () => this.#transport.primaryOf?.(whole) ?? "";
     // Without PX, Valkey hands the condition on to its replicas, and an older one stops following.
     if (typeof px === "number" && this.#comparing.asks(server)) {
       try {
-        const reply = await this.#compareAndSet(whole, expected, value, px);
+        const reply = await this.#compareAndSet(whole, expected, value, px, onAgain);
         this.#comparing.works(server);
         return reply;
       } catch (error) {
         if (!isSyntaxError(error)) throw error;
         this.#comparing.refused(server);
+        onAgain?.();
       }
     }
     const args = [expected, value, String(px ?? "")];
-    const reply = await this.#run<number | Value>(COMPARE_AND_SET, [whole], args, this.#binary);
+    const binary = this.#binary;
+    const reply = await this.#run<number | Value>(COMPARE_AND_SET, [whole], args, binary, onAgain);
     return typeof reply === "number" ? reply === 1 || null : reply;
   }
 
@@ -147,10 +151,12 @@ export class Commands implements Port {
     expected: Value,
     value: Value,
     px: number,
+    onAgain?: () => void,
   ): Promise<true | null | Value> {
     const command: Command = ["SET", key, value, "IFEQ", expected, "PX", String(px)];
     // An answer with the old value would cost more than the rare second question.
     if ((await this.#send(command, false, key)) !== null) return true;
+    onAgain?.();
     // In bytes, as the server compares: texts that differ may be read as the same.
     const there = await this.#send<Value | null>([...command, "GET"], true, key);
     if (there === null) return null;
@@ -166,8 +172,9 @@ export class Commands implements Port {
     return this.#writing([key], this.#send(["DEL", this.#prefix + key]));
   }
 
-  run(script: Script, key: string, args: Value[]): Promise<number | Value> {
-    return this.#writing([key], this.#run(script, [this.#prefix + key], args, this.#binary));
+  run(script: Script, key: string, args: Value[], onAgain?: () => void): Promise<number | Value> {
+    const keys = [this.#prefix + key];
+    return this.#writing([key], this.#run(script, keys, args, this.#binary, onAgain));
   }
 
   runOn(script: Script, keys: string[], args: string[]): Promise<unknown> {
@@ -314,6 +321,7 @@ export class Commands implements Port {
     keys: string[],
     args: Value[],
     binary: boolean,
+    onAgain?: () => void,
   ): Promise<Reply> {
     const rest = [String(keys.length), ...keys, ...args];
     const [key = ""] = keys;
@@ -322,6 +330,7 @@ export class Commands implements Port {
     } catch (error) {
       // Only this reply proves that the script did not run.
       if (!isNoScript(error)) throw error;
+      onAgain?.();
       return this.#send(["EVAL", script.source, ...rest], binary, key);
     }
   }

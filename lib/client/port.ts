@@ -85,16 +85,25 @@ export interface Port {
    * that holds something else, and its expiry stays.
    *
    * @param px - as for `set`
+   * @param onAgain - to be called for each command beyond the first that it takes; for those who count
    * @returns `true`: written, `null`: no such key, otherwise the value that is there instead
    */
-  replace(key: string, expected: Value, value: Value, px: TimeToLive): Promise<true | null | Value>;
+  replace(
+    key: string,
+    expected: Value,
+    value: Value,
+    px: TimeToLive,
+    onAgain?: () => void,
+  ): Promise<true | null | Value>;
   /** Deletes `key`; how many were there: 1 or 0. */
   remove(key: string): Promise<number>;
   /**
    * Runs a script on `key`: its whole number, or the value that it answers. By EVALSHA; only NOSCRIPT
    * is answered by EVAL, since after any other error the script may have run.
+   *
+   * @param onAgain - as for `replace`
    */
-  run(script: Script, key: string, args: Value[]): Promise<number | Value>;
+  run(script: Script, key: string, args: Value[], onAgain?: () => void): Promise<number | Value>;
   /** Runs a script on several keys of one slot: what it answers, as text. */
   runOn(script: Script, keys: string[], args: string[]): Promise<unknown>;
   /**

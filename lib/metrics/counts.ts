@@ -32,8 +32,9 @@ export interface StoreMetrics {
   readonly conflicts: number;
   /** How many saves kept what another writer had changed. */
   readonly merges: number;
-  /** How many values of other writers they kept, and how many they overwrote. */
+  /** How many values of other writers they kept. */
   readonly kept: number;
+  /** How many values of other writers saves overwrote, those that kept none as well. */
   readonly overwritten: number;
   /** How many saves were not written, by the reason. */
   readonly discards: Readonly<Record<string, number>>;
@@ -108,7 +109,7 @@ export class Counts {
   };
 
   operation(message: OperationMessage): void {
-    const { operation, seconds = 0, roundTrips, bytes, conflicts, code } = message;
+    const { operation, seconds = 0, roundTrips, bytes, conflicts, overwritten, code } = message;
     const outcome = message.outcome as Outcome;
     const timings = this.#timings[operation];
     let timing = timings.get(outcome);
@@ -121,6 +122,7 @@ export class Counts {
     this.#roundTrips[operation] += roundTrips;
     this.#bytes[operation] += bytes;
     this.#sums.conflicts += conflicts;
+    this.#sums.overwritten += overwritten;
   }
 
   event(message: EventMessage): void {
@@ -128,7 +130,6 @@ export class Counts {
       case "merged":
         this.#sums.merges++;
         this.#sums.kept += message.kept;
-        this.#sums.overwritten += message.overwritten;
         break;
       case "discarded":
         raise(this.#discards, message.reason);

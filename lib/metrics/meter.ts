@@ -68,7 +68,7 @@ export class MeterFeed {
       overwritten: counter(
         "overwritten_values",
         "{value}",
-        "Values of other writers that a merge overwrote.",
+        "Values of other writers that a save overwrote.",
       ),
       discarded: counter("discards", "{save}", "Saves that were not written, by the reason."),
       ended: counter("endings", "{session}", "Sessions ended on purpose, by the reason."),
@@ -93,6 +93,7 @@ export class MeterFeed {
     this.#add("roundTrips", message.roundTrips, labels);
     this.#add("bytes", message.bytes, labels);
     this.#add("conflicts", message.conflicts, { store });
+    this.#add("overwritten", message.overwritten, { store });
   }
 
   event(store: string, message: EventMessage): void {
@@ -101,9 +102,7 @@ export class MeterFeed {
       1,
       "reason" in message ? { store, reason: message.reason } : { store },
     );
-    if (message.event !== "merged") return;
-    this.#add("kept", message.kept, { store });
-    this.#add("overwritten", message.overwritten, { store });
+    if (message.event === "merged") this.#add("kept", message.kept, { store });
   }
 
   close(): void {

@@ -59,7 +59,7 @@ const FAMILIES: readonly Family[] = [
   sum("kept_values", "Values of other writers that a merge kept.", ({ kept }) => kept),
   sum(
     "overwritten_values",
-    "Values of other writers that a merge overwrote.",
+    "Values of other writers that a save overwrote.",
     ({ overwritten }) => overwritten,
   ),
   counter("discards", "Saves that were not written, by the reason.", ({ discards }) =>

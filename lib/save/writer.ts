@@ -268,7 +268,9 @@ export class Writer {
     const { own = done.text.plain, mark, life, report } = done.attempt;
     this.#note(loaded, { ...done.text, own, isStale: mark !== undefined }, step);
     if (life === undefined) await this.#tellIndex(settings.prefix + sid, step);
-    if (report === undefined || report.kept.length === 0) return "OK";
+    if (report === undefined) return "OK";
+    if (step.report !== undefined) step.report.overwritten = report.overwritten.length;
+    if (report.kept.length === 0) return "OK";
     this.#context.onMerged(sid, report);
     return "MERGED";
   }
@@ -417,10 +419,11 @@ export class Writer {
       return (await port.get(key)) ?? 0;
     }
     const ms = px === "keep" ? "" : String(px ?? "");
+    const onAgain = report && (() => report.asked());
     const written =
       text === undefined
-        ? port.run(COMPARE_AND_RENEW, key, [digestOf(there.stored), ms])
-        : port.replace(key, there.stored, text.stored, px);
+        ? port.run(COMPARE_AND_RENEW, key, [digestOf(there.stored), ms], onAgain)
+        : port.replace(key, there.stored, text.stored, px, onAgain);
     if (px !== "keep") entry?.sent(px && Date.now() + px);
     const reply = await written;
     return reply === true ? 1 : (reply ?? 0);
@@ -431,7 +434,8 @@ export class Writer {
     const { port, settings } = this.#context;
     if (there === null) return 1;
     report?.asked();
-    return port.run(COMPARE_AND_REMOVE, settings.prefix + sid, [digestOf(there.stored)]);
+    const onAgain = report && (() => report.asked());
+    return port.run(COMPARE_AND_REMOVE, settings.prefix + sid, [digestOf(there.stored)], onAgain);
   }
 
   /** What Redis should hold before a save; asks where too much is in doubt. */

@@ -3,6 +3,7 @@ import { performance } from "node:perf_hooks";
 import { addNewest } from "../base/index.js";
 import { DRIFT_MS } from "./cookie.js";
 import type { Lifetime } from "./expiry.js";
+import { isSealed, TAG_LENGTH } from "./seal.js";
 import type { Value } from "./value.js";
 
 /** How many sessions a process remembers. */
@@ -74,15 +75,13 @@ function isOf(text: Value, remembered: Value | number): boolean {
   return typeof remembered === "number" ? hashOf(text) === remembered : text === remembered;
 }
 
-/** FNV-1a. */
+/** FNV-1a; of what is sealed only its tag, which is another one for every text. */
 function hashOf(text: Value): number {
-  let hash = 0x811c9dc5 ^ text.length;
-  if (typeof text === "string") {
-    for (let index = 0; index < text.length; index++) {
-      hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
-    }
-  } else {
-    for (const byte of text) hash = Math.imul(hash ^ byte, 0x01000193);
+  const { length } = text;
+  let hash = 0x811c9dc5 ^ length;
+  for (let index = isSealed(text) ? length - TAG_LENGTH : 0; index < length; index++) {
+    const code = typeof text === "string" ? text.charCodeAt(index) : (text[index] as number);
+    hash = Math.imul(hash ^ code, 0x01000193);
   }
   return hash;
 }

@@ -31,6 +31,9 @@ const NONCE = 12;
 const COMMITMENT = 32;
 const TAG = 16;
 
+/** How many characters at the end of a sealed text hold its tag. */
+export const TAG_LENGTH = Math.ceil((TAG * 4) / 3);
+
 /** What the id of a key may be. */
 const KEY_ID = /^[A-Za-z0-9_-]{1,32}$/;
 
