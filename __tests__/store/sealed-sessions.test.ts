@@ -179,6 +179,22 @@ describe("a sealed session", () => {
     expect(count()).toEqual([1, before + 2]);
   });
 
+  test("is renewed where somebody has sealed the very same since, and not otherwise", async () => {
+    const prefix = freshPrefix();
+    const store = server(prefix);
+    const session = sessionOf({ note: "long".repeat(1000) });
+    const left = async () => {
+      await raw.send("PEXPIRE", `${prefix}sid`, "60000");
+      await store.touch("sid", await load(store));
+      return raw.pttl(`${prefix}sid`);
+    };
+    await store.set("sid", session);
+    await left();
+    expect(await left()).toBeLessThanOrEqual(60_000);
+    await server(prefix).set("sid", session);
+    expect(await left()).toBeGreaterThan(60_000);
+  });
+
   test("costs a merge one opening and one sealing", async () => {
     const prefix = freshPrefix();
     const store = server(prefix);
