@@ -1,4 +1,4 @@
-import { createSecretKey, generateKeyPairSync } from "node:crypto";
+import { createSecretKey, generateKeyPairSync, randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage } from "node:http";
 import { sign } from "cookie-signature";
 import express, { type RequestHandler } from "express";
@@ -93,6 +93,9 @@ const refused = (answer: request.Response) => {
   expect(answer.headers["www-authenticate"]).toBe('Bearer error="invalid_token"');
   expect(answer.headers["set-cookie"]).toBeUndefined();
 };
+
+const asking = (headers: IncomingMessage["headers"]) => ({ headers }) as IncomingMessage;
+const cookie = (sid: string) => `a=b; connect.sid=${encodeURIComponent(`s:${sign(sid, secret)}`)}`;
 
 const cookiesOf = (answer: request.Response) =>
   ((answer.headers["set-cookie"] ?? []) as unknown as string[]).map((line) => line.split("=")[0]);
@@ -401,10 +404,6 @@ describe("mistakes", () => {
 
 describe("readSession", () => {
   const options = { secret, store: undefined as never };
-  const asking = (headers: IncomingMessage["headers"]) => ({ headers }) as IncomingMessage;
-  const cookie = (sid: string) =>
-    `a=b; connect.sid=${encodeURIComponent(`s:${sign(sid, secret)}`)}`;
-
   test("gives the session of a cookie or a token, or null", async () => {
     const store = makeStore(client);
     await store.set("sid", sessionOf({ user: "ada" }));
@@ -500,6 +499,57 @@ describe("readSession", () => {
     const { text } = await request(server).get("/").set("Cookie", cookie("sid"));
     expect(JSON.parse(text)).toMatchObject({ user: "ada" });
     expect((await request(server).get("/")).text).toBe("null");
+  });
+});
+
+describe("with encryption", () => {
+  const encryption = { keys: { a: randomBytes(32) }, write: "a", plaintextUntil: null };
+
+  test("a token opens, changes and ends a sealed session", async () => {
+    const { get, login, store, errors } = makeApp({ store: makeStore(client, { encryption }) });
+    const token = await login();
+    const [sid] = (await store.ids()) as [string];
+    const held = () => rawOf(client).get(store.prefix + sid);
+    expect(await held()).toMatch(/^rss1\.a\.[\w-]+$/);
+    expect((await get("/me", token)).body).toEqual({ user: "ada", token });
+    expect((await get("/change", token)).body).toBe(1);
+    expect((await get("/change", token)).body).toBe(2);
+    expect(await held()).toMatch(/^rss1\.a\.[\w-]+$/);
+    const next = (await get("/regenerate", token)).body.token as string;
+    refused(await get("/me", token));
+    expect((await get("/me", next)).body.user).toBe("ada");
+    await get("/logout", next);
+    refused(await get("/me", next));
+    expect(errors).toEqual([]);
+  });
+
+  test("readSession reads it by cookie and by token, and saves it sealed", async () => {
+    const store = makeStore(client, { encryption });
+    await store.set("sid", sessionOf({ n: 1 }));
+    for (const headers of [
+      { cookie: cookie("sid") },
+      { authorization: `Bearer ${sign("sid", secret)}` },
+    ]) {
+      const found = await readSession(asking(headers), { secret, store });
+      const own = found as unknown as AppSession & session.Session;
+      own.n = Number(own.n) + 1;
+      await new Promise((resolve) => own.save(resolve));
+    }
+    expect(await store.get("sid")).toMatchObject({ n: 3 });
+    expect(await rawOf(client).get(`${store.prefix}sid`)).toMatch(/^rss1\.a\./);
+  });
+
+  test("without the key a token is no stranger's: the request fails, and nothing is ended", async () => {
+    const { login, store } = makeApp({ store: makeStore(client, { encryption }) });
+    const token = await login();
+    const blind = makeStore(client, { prefix: store.prefix });
+    const { get, errors } = makeApp({ store: blind });
+    expect((await get("/me", token)).status).toBe(500);
+    expect(errors).toEqual([expect.objectContaining({ code: "ERR_UNKNOWN_KEY" })]);
+    const headers = { authorization: `Bearer ${token}` };
+    const asked = readSession(asking(headers), { secret, store: blind });
+    expect((await refusal(asked)).code).toBe("ERR_UNKNOWN_KEY");
+    expect(await store.length()).toBe(1);
   });
 });
 

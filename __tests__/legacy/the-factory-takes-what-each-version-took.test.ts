@@ -1,7 +1,8 @@
+import { randomBytes } from "node:crypto";
 import session, { type SessionData } from "express-session";
 import supertest from "supertest";
 import { type LegacyOptions, type LegacyStore, legacyWith } from "../../lib/legacy/legacy.js";
-import { oldStore } from "../support/connect-redis.js";
+import { type OldClient, oldRedis, oldStore } from "../support/connect-redis.js";
 import {
   connect,
   freshPrefix,
@@ -26,7 +27,9 @@ beforeAll(async () => {
 });
 
 const stores: LegacyStore[] = [];
+const oldClients: OldClient[] = [];
 afterEach(async () => {
+  for (const old of oldClients.splice(0)) old.end(false);
   for (const store of stores.splice(0)) await store.close();
 });
 
@@ -40,6 +43,14 @@ function own(options: LegacyOptions = {}): LegacyStore {
 /** A store with a client that it was given. */
 function given(options: LegacyOptions = {}): LegacyStore {
   return new RedisStore({ client, prefix: freshPrefix(), ...options });
+}
+
+/** A store with a client of redis 3, which knows callbacks only. */
+function givenRedis3(options: LegacyOptions = {}): LegacyStore {
+  const old = oldRedis(3)(url);
+  oldClients.push(old);
+  const given = old as unknown as NonNullable<LegacyOptions["client"]>;
+  return new RedisStore({ client: given, prefix: freshPrefix(), ...options });
 }
 
 /** Seconds to live, counted up; what EX was told. */
@@ -273,11 +284,16 @@ describe("options of other times", () => {
 });
 
 describe("an app", () => {
-  test.each([
-    ["makes its client", own],
-    ["is given one", given],
-  ] as const)("keeps, merges and ends sessions when the store %s", async (_, make) => {
-    const store = make({ ttl: 60 });
+  const encryption = { keys: { a: randomBytes(32) }, write: "a", plaintextUntil: null };
+
+  test.each<[string, (options?: LegacyOptions) => LegacyStore, LegacyOptions]>([
+    ["makes its client", own, {}],
+    ["is given one", given, {}],
+    ["makes its client, and encrypts", own, { encryption }],
+    ["is given one of redis 3, and encrypts", givenRedis3, { encryption }],
+    ["is given one, and encrypts", given, { encryption }],
+  ])("keeps, merges and ends sessions when the store %s", async (_, make, options) => {
+    const store = make({ ttl: 60, ...options });
     const app = makeApp(store, {
       "/visit": visit,
       "/read": read,
@@ -296,6 +312,12 @@ describe("an app", () => {
     expect(await store.set(sid, one)).toBe("OK");
     expect(await store.set(sid, two)).toBe("MERGED");
     expect((await agent.get("/read")).body).toEqual({ visits: 3, a: 1, b: 2 });
+    const held = await rawOf(client).get(store.prefix + sid);
+    expect(held).toMatch(options.encryption ? /^rss1\.a\.[\w-]+$/ : /^\{"cookie":/);
+    if (options.encryption) {
+      const blind = given({ prefix: store.prefix, encryption: { keys: {}, write: null } });
+      expect((await refusal(blind.get(sid))).code).toBe("ERR_UNKNOWN_KEY");
+    }
     await agent.get("/logout");
     expect(await store.set(sid, two)).toBe("GONE");
     expect((await agent.get("/visit")).text).toBe("1");
