@@ -20,6 +20,7 @@ import {
   type TestClient,
   url,
 } from "../support/store.js";
+import { through } from "../support/through.js";
 
 let client: TestClient;
 let channels: Channels;
@@ -243,16 +244,9 @@ describe("what a listener binds to an operation", () => {
 
   test("is there while Redis is asked, and not in the app's callback or what follows", async () => {
     const sending: (string | undefined)[] = [];
-    const recorded = new Proxy(client, {
-      get(target, name) {
-        const value: unknown = Reflect.get(target, name, target);
-        if (typeof value !== "function") return value;
-        if (name !== "sendCommand") return value.bind(target);
-        return (...args: unknown[]) => {
-          sending.push(spans.getStore());
-          return value.apply(target, args);
-        };
-      },
+    const recorded = through(client, (_command, send) => {
+      sending.push(spans.getStore());
+      return send();
     });
     const store = makeStore(recorded);
     const seen = await spans.run("the app's", async () => {

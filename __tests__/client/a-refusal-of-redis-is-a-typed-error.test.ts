@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { RedisStore } from "../../lib/index.js";
 import { type RedisServer, startRedis } from "../../tools/redis-server.js";
 import { type Address, type Opened, plain } from "../conformance/clients.js";
 import { expectAccounted, startLoad } from "../support/load.js";
@@ -38,17 +39,21 @@ const send = (...command: string[]) => direct.sendCommand(command);
 const ways = plain.filter(({ name }) => ["redis 6", "ioredis 6", "valkey-glide"].includes(name));
 describe.each(ways)("$name", ({ name, open }) => {
   let opened: Opened | undefined;
+  let store: RedisStore | undefined;
   let down: number;
   const openStore = async (address: Address = { port: server.port }) => {
     opened = await open(address);
-    const store = makeStore(opened.client, { timeout });
+    const own = makeStore(opened.client, { timeout });
+    store = own;
     down = 0;
-    store.on("down", () => {
+    own.on("down", () => {
       down++;
     });
-    return store;
+    return own;
   };
   afterEach(async () => {
+    // It would find that its client has no connection any more, and tell the test that follows.
+    store?.close();
     await opened?.close();
     opened = undefined;
   });

@@ -249,9 +249,11 @@ describe("while there is no server", () => {
     ["iovalkey", () => new Valkey({ host, port, enableOfflineQueue: false })],
   ])("a client without its queue fails at once: %s", async (_name, create) => {
     const client = quiet(create() as ReturnType<typeof redis6.createClient>);
-    if ("connect" in client && !("status" in client)) client.connect().catch(() => {});
+    const connecting = "status" in client ? undefined : client.connect().catch(() => {});
     const store = new RedisStore({ client, prefix: "client.test:", timeout: 1_000_000 });
     await expect(store.get("nobody")).rejects.toMatchObject({ code: "ERR_UNAVAILABLE" });
+    // One that is ended while it connects leaves its socket open.
+    await connecting;
     await end(client);
   });
 });

@@ -12,6 +12,7 @@ import {
   type TestClient,
   url,
 } from "../support/store.js";
+import { withMember } from "../support/through.js";
 
 /** What stands behind a client: a server that knows `SET … IFEQ`, or one that does not. */
 type Kind = "compares" | "scripts";
@@ -63,13 +64,7 @@ async function behind(kind: Kind): Promise<Behind> {
       commands = [];
       return sent;
     },
-    client: new Proxy(client, {
-      get(target, name) {
-        if (name === "sendCommand") return sendCommand;
-        const value: unknown = Reflect.get(target, name, target);
-        return typeof value === "function" ? value.bind(target) : value;
-      },
-    }),
+    client: withMember(client, { sendCommand }),
   };
   return subject;
 }

@@ -1,21 +1,10 @@
-import { existsSync, readFileSync } from "node:fs";
-import { delimiter, join } from "node:path";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { readFileSync } from "node:fs";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import type { RedisStore } from "../../lib/index.js";
+import { describeInBrowser, launchBrowser } from "../support/browser.js";
 import { openConsole } from "../support/console.js";
 import { type Server, startServer } from "../support/servers.js";
 import { connect, makeStore, sessionOf, type TestClient } from "../support/store.js";
-
-const executablePath = (process.env.PATH ?? "")
-  .split(delimiter)
-  .flatMap((folder) =>
-    ["chromium", "chromium-browser", "google-chrome"].map((name) => join(folder, name)),
-  )
-  .find((path) => existsSync(path));
-if (executablePath === undefined)
-  process.stderr.write(
-    "The console is not tested in a browser: no Chromium is on the PATH (Debian: apt-get install chromium).\n",
-  );
 
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
@@ -24,7 +13,7 @@ interface Violation {
   readonly nodes: { readonly html: string }[];
 }
 
-(executablePath ? describe : describe.skip)("the console in a browser", () => {
+describeInBrowser("the console in a browser", () => {
   let client: TestClient;
   let store: RedisStore<TestClient>;
   let browser: Browser;
@@ -36,18 +25,7 @@ interface Violation {
     // Its own: a page of a server that others use may be empty.
     server = await startServer();
     client = await connect(6, server.url);
-    browser = await chromium.launch({
-      executablePath: executablePath ?? "",
-      args: [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-      ],
-    });
+    browser = await launchBrowser();
   }, 60_000);
   afterAll(() => browser?.close());
 

@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { describeInBrowser, launchBrowser } from "../support/browser.js";
 
 const root = join(__dirname, "../..");
 
@@ -246,18 +247,7 @@ describe("the front of the demo", () => {
   });
 });
 
-const executablePath = (process.env.PATH ?? "")
-  .split(delimiter)
-  .flatMap((folder) =>
-    ["chromium", "chromium-browser", "google-chrome"].map((name) => join(folder, name)),
-  )
-  .find((path) => existsSync(path));
-if (executablePath === undefined)
-  process.stderr.write(
-    "The page of the demo is not tested: no Chromium is on the PATH (Debian: apt-get install chromium).\n",
-  );
-
-(executablePath ? describe : describe.skip)("the page of the demo", () => {
+describeInBrowser("the page of the demo", () => {
   let demo: Demo;
   let browser: Browser;
   let context: BrowserContext;
@@ -267,19 +257,7 @@ if (executablePath === undefined)
   beforeAll(async () => {
     // No server comes back but by its button.
     demo = await startDemo({ DEMO_RESTART_AFTER: "600000" });
-    // Each launch has a user data folder of its own.
-    browser = await chromium.launch({
-      executablePath: executablePath ?? "",
-      args: [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-      ],
-    });
+    browser = await launchBrowser();
   }, 60_000);
   afterAll(async () => {
     await browser.close();

@@ -9,7 +9,8 @@ import {
   sessionOf,
   until,
 } from "../support/store.js";
-import { fromCache, type TrackingClient, tracked, warm, withMember } from "../support/tracking.js";
+import { withMember } from "../support/through.js";
+import { fromCache, type TrackingClient, tracked, warm } from "../support/tracking.js";
 
 /** One step of one of two processes. What is not awaited runs beside the following steps. */
 interface Step {

@@ -2,7 +2,8 @@ import { setTimeout as delay, setImmediate as turn } from "node:timers/promises"
 import type { RedisStore } from "../../lib/index.js";
 import { cacheBench } from "../support/cache.js";
 import { type AppSession, connect, sessionOf, type TestClient, until } from "../support/store.js";
-import { fromCache, tracked, warm, withMember } from "../support/tracking.js";
+import { withMember } from "../support/through.js";
+import { fromCache, tracked, warm } from "../support/tracking.js";
 
 const bench = cacheBench();
 

@@ -10,14 +10,8 @@ import {
   type TestClient,
   until,
 } from "../support/store.js";
-import {
-  fromCache,
-  type TrackingClient,
-  tracked,
-  trackingIds,
-  warm,
-  withMember,
-} from "../support/tracking.js";
+import { withMember } from "../support/through.js";
+import { fromCache, type TrackingClient, tracked, trackingIds, warm } from "../support/tracking.js";
 
 const bench = cacheBench();
 

@@ -8,7 +8,8 @@ import {
 } from "redis5";
 import { type RedisClient, RedisStore } from "../../lib/index.js";
 import { connect, newClient, type TestClient, until } from "../support/store.js";
-import { fromCache, warm, withMember } from "../support/tracking.js";
+import { withMember } from "../support/through.js";
+import { fromCache, warm } from "../support/tracking.js";
 
 const cache = { max: 10 };
 const node = { rootNodes: [{ url: "redis://127.0.0.1:1" }] };

@@ -14,6 +14,7 @@ import {
   sessionOf,
   type TestClient,
 } from "../support/store.js";
+import { through } from "../support/through.js";
 
 type Options = Omit<Partial<RedisStoreOptions>, "client">;
 
@@ -148,20 +149,12 @@ describe("another process that writes all the time", () => {
   async function contested(times: number, key: () => string): Promise<TestClient> {
     const client = await connect(6, server.url);
     let written = 0;
-    return new Proxy(client, {
-      get(target, name) {
-        if (name === "sendCommand") {
-          return async (command: (string | Buffer)[], options?: object) => {
-            const isSave = command[0] === "EVALSHA" || command.includes("IFEQ");
-            if (isSave && !command.includes("GET") && key() !== "" && written < times) {
-              await change(key(), { [`other${written++}`]: 1 });
-            }
-            return target.sendCommand(command, options);
-          };
-        }
-        const value: unknown = Reflect.get(target, name, target);
-        return typeof value === "function" ? value.bind(target) : value;
-      },
+    return through(client, async (command, send) => {
+      const isSave = command[0] === "EVALSHA" || command.includes("IFEQ");
+      if (isSave && !command.includes("GET") && key() !== "" && written < times) {
+        await change(key(), { [`other${written++}`]: 1 });
+      }
+      return send();
     });
   }
 
@@ -191,21 +184,13 @@ describe("another process that writes all the time", () => {
 test("a command that a client repeats after a reconnect counts as written", async () => {
   const client = await connect(6, server.url);
   let between: (() => Promise<unknown>) | undefined;
-  const repeating = new Proxy(client, {
-    get(target, name) {
-      if (name === "sendCommand") {
-        return async (command: (string | Buffer)[], options?: object) => {
-          const first = await target.sendCommand(command, options);
-          const isWritten = command.includes("IFEQ") ? first === "OK" : first === 1;
-          if (command[0] !== comparison || !isWritten) return first;
-          // The reply was lost with the connection; the client sends the command again.
-          await between?.();
-          return target.sendCommand(command, options);
-        };
-      }
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
+  const repeating = through(client, async (command, send) => {
+    const first = await send();
+    const isWritten = command.includes("IFEQ") ? first === "OK" : first === 1;
+    if (command[0] !== comparison || !isWritten) return first;
+    // The reply was lost with the connection; the client sends the command again.
+    await between?.();
+    return send();
   });
   const { store, key, mine } = await stored({ list: [1], user: { id: 1 } }, {}, repeating);
   mine.list = [2];

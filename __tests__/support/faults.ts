@@ -1,4 +1,5 @@
 import type { TestClient } from "./store.js";
+import { through } from "./through.js";
 
 /**
  * What becomes of a command: `lose`: it is executed and its answer never comes; `drop`: it never
@@ -29,25 +30,16 @@ export function faulty(client: TestClient): FaultyClient {
   const late: (() => Promise<unknown>)[] = [];
   const lost: (() => void)[] = [];
   const never = new Promise(() => {});
-  const send = async (command: (string | Buffer)[], options?: object): Promise<unknown> => {
-    const fault = self.fate(command);
-    if (fault === undefined) return client.sendCommand(command, options);
-    // Without the signal by which the store takes back what has not gone out: this has.
-    if (fault === "late") {
-      late.push(() => client.sendCommand(command, { ...options, abortSignal: undefined }));
-    }
-    if (fault !== "lose") return never;
-    const reply = await client.sendCommand(command, options);
-    await new Promise<void>((resolve) => lost.push(resolve));
-    return reply;
-  };
   const self: FaultyClient = {
-    client: new Proxy(client, {
-      get(target, name) {
-        if (name === "sendCommand") return send;
-        const value: unknown = Reflect.get(target, name, target);
-        return typeof value === "function" ? value.bind(target) : value;
-      },
+    client: through(client, async (command, send) => {
+      const fault = self.fate(command);
+      if (fault === undefined) return send();
+      // Without the signal by which the store takes back what has not gone out: this has.
+      if (fault === "late") late.push(() => send({ abortSignal: undefined }));
+      if (fault !== "lose") return never;
+      const reply = await send();
+      await new Promise<void>((resolve) => lost.push(resolve));
+      return reply;
     }),
     fate: () => undefined,
     arrive: async () => {

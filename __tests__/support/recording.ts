@@ -1,5 +1,6 @@
 import { performance } from "node:perf_hooks";
 import type { TestClient } from "./store.js";
+import { through } from "./through.js";
 
 /** A client, and every command that the store gave it. */
 export interface Recording {
@@ -21,20 +22,12 @@ export function record(
 ): Recording {
   const commands: string[][] = [];
   let told = 0;
-  const sendCommand: TestClient["sendCommand"] = async (command, options) => {
-    const words = command.map(String);
-    commands.push(words);
-    return answer(words, await client.sendCommand(command, options));
-  };
-  const proxy = new Proxy(client, {
-    get(target, name) {
-      if (name === "sendCommand") return sendCommand;
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
+  const recorded = through(client, async (command, send) => {
+    commands.push(command);
+    return answer(command, await send());
   });
   return {
-    client: proxy,
+    client: recorded,
     commands,
     names() {
       const names = commands.slice(told).map(([name = ""]) => name);

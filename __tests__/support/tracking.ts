@@ -1,6 +1,7 @@
 import type { SessionData } from "express-session";
 import type { RedisStore } from "../../lib/index.js";
 import { rawOf, type TestClient, until } from "./store.js";
+import { withMember } from "./through.js";
 
 /** What the tests use of the connection on which a store tracks what it has read. */
 export interface TrackingClient extends TestClient {
@@ -36,17 +37,6 @@ export function tracked(
     return wrap(connection);
   };
   return { client: withMember(client, { duplicate }), connections };
-}
-
-/** An object in which some members are others. */
-export function withMember<T extends object>(target: T, members: object): T {
-  return new Proxy(target, {
-    get(_, name) {
-      if (Object.hasOwn(members, name)) return Reflect.get(members, name) as unknown;
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === "function" ? (value.bind(target) as unknown) : value;
-    },
-  });
 }
 
 /** What `get` has without waiting for anything, that is from the cache; `undefined` if it has nothing. */

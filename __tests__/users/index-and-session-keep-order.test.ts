@@ -15,6 +15,7 @@ import {
   until,
   url,
 } from "../support/store.js";
+import { through } from "../support/through.js";
 import { sidsOf, tick, userId } from "../support/user-index-suite.js";
 
 let client: TestClient;
@@ -49,18 +50,10 @@ async function recorded(options: Options = {}) {
 /** A client on which the process ends: from the moment on that `isLast` finds, nothing is sent. */
 function dying(isLast: (command: string[]) => boolean): TestClient {
   let isDead = false;
-  return new Proxy(client, {
-    get(target, name) {
-      if (name === "sendCommand") {
-        return async (command: (string | Buffer)[], options?: object) => {
-          isDead ||= isLast(command.map(String));
-          if (isDead) throw new Error("the process has ended");
-          return target.sendCommand(command, options);
-        };
-      }
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
+  return through(client, async (command, send) => {
+    isDead ||= isLast(command);
+    if (isDead) throw new Error("the process has ended");
+    return send();
   });
 }
 
@@ -155,21 +148,13 @@ test("over several connections an entry comes after its session, which others lo
     /** Of each command whether all before it had been answered. */
     const waited: boolean[] = [];
     let open = 0;
-    const recorded = new Proxy(pool, {
-      get(target, name) {
-        if (name === "sendCommand") {
-          return async (command: (string | Buffer)[], options?: object) => {
-            waited.push(open++ === 0);
-            try {
-              return await target.sendCommand(command, options);
-            } finally {
-              open--;
-            }
-          };
-        }
-        const value: unknown = Reflect.get(target, name, target);
-        return typeof value === "function" ? value.bind(target) : value;
-      },
+    const recorded = through(pool, async (_command, send) => {
+      waited.push(open++ === 0);
+      try {
+        return await send();
+      } finally {
+        open--;
+      }
     });
     const store = new RedisStore({ client: recorded, prefix: freshPrefix(), userId });
     await warmUp(store);
@@ -312,21 +297,13 @@ test("the session being written is not the one that makes room, though others we
   // A server on which the limit is not set yet.
   const other = makeStore(client, { prefix, userId });
   let isFirst = true;
-  const slow = new Proxy(client, {
-    get(target, name) {
-      if (name === "sendCommand") {
-        return async (command: (string | Buffer)[], settings?: object) => {
-          if (command[1] === INDEX_EVICT.sha && isFirst) {
-            isFirst = false;
-            // This login comes in between, and is younger.
-            await other.set("younger", sessionOf({ user: "ada" }));
-          }
-          return target.sendCommand(command, settings);
-        };
-      }
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
+  const slow = through(client, async (command, send) => {
+    if (command[1] === INDEX_EVICT.sha && isFirst) {
+      isFirst = false;
+      // This login comes in between, and is younger.
+      await other.set("younger", sessionOf({ user: "ada" }));
+    }
+    return send();
   });
   const store = makeStore(slow, { prefix, userId, maxSessionsPerUser: 1 });
   await store.set("old", sessionOf({ user: "ada" }));
@@ -382,19 +359,11 @@ describe("who is who", () => {
       looked.push((await refusal(other.set("b", sessionOf({ user: "ada" })))).code);
     };
     let gate = Promise.resolve();
-    const slow = new Proxy(client, {
-      get(target, name) {
-        if (name === "sendCommand") {
-          return async (command: (string | Buffer)[], settings?: object) => {
-            if (command[0] === "SET") gate = look();
-            // All that follows waits too: the connection keeps the order.
-            await gate;
-            return target.sendCommand(command, settings);
-          };
-        }
-        const value: unknown = Reflect.get(target, name, target);
-        return typeof value === "function" ? value.bind(target) : value;
-      },
+    const slow = through(client, async ([name], send) => {
+      if (name === "SET") gate = look();
+      // All that follows waits too: the connection keeps the order.
+      await gate;
+      return send();
     });
     await makeStore(slow, options).set("a", sessionOf({ user: "ada" }));
     expect(looked).toEqual([[], 0, "ERR_TOO_MANY_SESSIONS"]);

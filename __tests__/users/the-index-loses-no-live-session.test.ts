@@ -14,6 +14,7 @@ import {
   unlessSealed,
   until,
 } from "../support/store.js";
+import { through } from "../support/through.js";
 import { sidsOf, userId } from "../support/user-index-suite.js";
 
 let client: TestClient;
@@ -35,28 +36,12 @@ const isScript =
 /** A client on which something comes in between, once, just before a command is sent. */
 function interrupted(isThen: (command: string[]) => boolean, what: () => Promise<unknown>) {
   let isDone = false;
-  return wrapped(async (command, send) => {
+  return through(client, async (command, send) => {
     if (!isDone && isThen(command)) {
       isDone = true;
       await what();
     }
     return send();
-  });
-}
-
-/** A client that hands every command to `pass`. */
-function wrapped(
-  pass: (command: string[], send: () => Promise<unknown>) => Promise<unknown>,
-): TestClient {
-  return new Proxy(client, {
-    get(target, name) {
-      if (name === "sendCommand") {
-        return (command: (string | Buffer)[], options?: object) =>
-          pass(command.map(String), () => target.sendCommand(command, options));
-      }
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
   });
 }
 
@@ -132,7 +117,7 @@ test("a save that finds another user's session leaves that user's entry alone", 
 test("clear() leaves the entries of sessions that are stored meanwhile", async () => {
   let removals = 0;
   const { store, other } = pair((undisturbed) =>
-    wrapped(async (command, send) => {
+    through(client, async (command, send) => {
       const answer = await send();
       // Behind the scan, which does not see it any more.
       if (command[0] === "UNLINK" && removals++ === 0) await undisturbed.set("new", ada());
@@ -149,7 +134,7 @@ test("clear() leaves the entries of sessions that are stored meanwhile", async (
 describe("a write without an answer", () => {
   /** Answers a command of the session `s` only when it is too late, but has it executed. */
   const late = (isIt: (command: string[]) => boolean) =>
-    wrapped(async (command, send) => {
+    through(client, async (command, send) => {
       const answer = await send();
       if (isIt(command)) await new Promise((resolve) => setTimeout(resolve, 200));
       return answer;
@@ -175,7 +160,7 @@ describe("a write without an answer", () => {
     let isLost = true;
     const { store, other } = pair(
       () =>
-        wrapped((command, send) => {
+        through(client, (command, send) => {
           if (isLost && isScript(INDEX_WRITTEN)(command)) {
             return Promise.reject(new Error("the connection was lost"));
           }
@@ -194,7 +179,7 @@ describe("a write without an answer", () => {
   test("under reject, a login whose index write was lost keeps its place for as long as it lives", async () => {
     const { store, other } = pair(
       () =>
-        wrapped((command, send) =>
+        through(client, (command, send) =>
           isScript(INDEX_WRITTEN)(command)
             ? Promise.reject(new Error("the connection was lost"))
             : send(),
@@ -312,7 +297,7 @@ describe("large sessions", () => {
     const groups: number[] = [];
     const { store, other } = pair(
       () =>
-        wrapped((command, send) => {
+        through(client, (command, send) => {
           if (command[0] !== "MGET") return send();
           groups.push(command.length - 1);
           return command.length > 3 ? new Promise(() => {}) : send();
