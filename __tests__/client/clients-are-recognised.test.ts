@@ -29,6 +29,14 @@ function refusal(client: unknown): string {
 const accepted = (client: unknown) =>
   expect(() => new RedisStore({ client: client as redis6.RedisClientType })).not.toThrow();
 
+/** Its errors are nobody's: servers come and go. */
+function quiet<Client extends { on(event: "error", listener: () => void): unknown }>(
+  client: Client,
+): Client {
+  client.on("error", () => {});
+  return client;
+}
+
 describe("what is no client is refused at construction", () => {
   const cases: [name: string, client: unknown, why: RegExp][] = [
     ["undefined", undefined, /nothing was passed/],
@@ -202,12 +210,6 @@ describe("while there is no server", () => {
     await server.stop();
     return server.port;
   };
-  const quiet = <Client extends { on(event: "error", listener: () => void): unknown }>(
-    client: Client,
-  ) => {
-    client.on("error", () => {});
-    return client;
-  };
   const clients = Object.entries({
     "redis 4": (to: number) => quiet(redis4.createClient({ socket: { host, port: to } })),
     "redis 5": (to: number) => quiet(redis5.createClient({ socket: { host, port: to } })),
@@ -261,10 +263,10 @@ describe("while there is no server", () => {
 test.each([
   [
     "ioredis 5",
-    async (to: number) => new Redis5({ host, port: to, commandTimeout: 50 }) as RedisClient,
+    async (to: number) => quiet(new Redis5({ host, port: to, commandTimeout: 50 })) as RedisClient,
   ],
-  ["ioredis 6", async (to: number) => new Redis6({ host, port: to, commandTimeout: 50 })],
-  ["iovalkey", async (to: number) => new Valkey({ host, port: to, commandTimeout: 50 })],
+  ["ioredis 6", async (to: number) => quiet(new Redis6({ host, port: to, commandTimeout: 50 }))],
+  ["iovalkey", async (to: number) => quiet(new Valkey({ host, port: to, commandTimeout: 50 }))],
   [
     "valkey-glide",
     (to: number) =>

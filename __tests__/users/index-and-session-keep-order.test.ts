@@ -451,7 +451,7 @@ describe("who is who", () => {
 
 describe("many sessions", () => {
   test("of one user are listed and ended, however many", async () => {
-    const store = makeStore(client, { userId });
+    const store = makeStore(client, { userId, timeout: 15_000 });
     const sids = Array.from({ length: 3000 }, (_, index) => `s${index}`);
     await Promise.all(sids.map((sid) => store.set(sid, sessionOf({ user: "ada" }))));
     expect((await sidsOf(store, "ada")).sort()).toEqual(sids.sort());

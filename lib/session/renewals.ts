@@ -75,13 +75,15 @@ function isOf(text: Value, remembered: Value | number): boolean {
   return typeof remembered === "number" ? hashOf(text) === remembered : text === remembered;
 }
 
+const { imul } = Math;
+
 /** FNV-1a; of what is sealed only its tag, which is another one for every text. */
 function hashOf(text: Value): number {
   const { length } = text;
   let hash = 0x811c9dc5 ^ length;
   for (let index = isSealed(text) ? length - TAG_LENGTH : 0; index < length; index++) {
     const code = typeof text === "string" ? text.charCodeAt(index) : (text[index] as number);
-    hash = Math.imul(hash ^ code, 0x01000193);
+    hash = imul(hash ^ code, 0x01000193);
   }
   return hash;
 }
