@@ -60,6 +60,9 @@ describe("an operation says what became of it", () => {
     expect(channels.outcomes()).toEqual(["get cached"]);
     const bytes = JSON.stringify(sessionOf({ n: 1 })).length;
     expect(channels.last).toMatchObject({ roundTrips: 0, bytes });
+    // A miss is asked for on the app's own connection too.
+    await store.get("nobody");
+    expect(channels.last).toMatchObject({ outcome: "miss", roundTrips: 2 });
   });
 
   test("set: OK, MERGED, GONE and why", async () => {

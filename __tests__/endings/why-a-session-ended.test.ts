@@ -119,6 +119,26 @@ describe("whyGone", () => {
     expect(why).toMatchObject({ reason: "revoked", because: "first" });
   });
 
+  test("a session that was to be ended, and is another user's by then, has no note", async () => {
+    const store = remembering({ userId });
+    await store.set("sid", ofAda());
+    const ofBob = JSON.stringify(sessionOf({ user: "bob" }));
+    let isBobs = false;
+    const recorded = record(client, async (_, reply) => {
+      const isRead = JSON.stringify(reply ?? null).includes("ada");
+      if (isRead && !isBobs) {
+        isBobs = true;
+        await rawOf(client).set(`${store.prefix}sid`, ofBob);
+      }
+      return reply;
+    });
+    const other = remembering({ userId, prefix: store.prefix }, recorded.client);
+    expect(await other.destroyAllOf("ada", { because: "the password was changed" })).toBe(0);
+    expect(isBobs).toBe(true);
+    expect(await rawOf(client).get(`${store.prefix}sid`)).toBe(ofBob);
+    expect(await notes(store)).toEqual([]);
+  });
+
   test("an id that is used again has its session, which nothing forbids", async () => {
     const store = remembering();
     await store.set("sid", sessionOf());

@@ -234,6 +234,36 @@ describe("a revoked key", () => {
     },
   );
 
+  test("that happens while two changes are merged: nothing of either is sealed anew", async () => {
+    const prefix = freshPrefix();
+    const one: ReturnType<typeof server> = server(prefix, NEW, {
+      conflict: async (_ancestor, current, mine) => {
+        one.learns(REVOKED);
+        return { ...current, ...mine };
+      },
+    });
+    const old = server(prefix, OLD);
+    await old.store.set("sid", sessionOf({ admin: true }));
+    const session = await one.get();
+    await old.store.set("sid", sessionOf({ admin: true, theirs: 1 }));
+    expect(await one.store.set("sid", Object.assign(session, { more: 1 }))).toBe("GONE");
+    await until(() => one.reasons.length > 0);
+    expect(one.reasons).toEqual(["revoked"]);
+    expect(await formOf(prefix)).toBe("a");
+  });
+
+  test("a row of all() that was listed before is not sealed anew", async () => {
+    const prefix = freshPrefix();
+    const one = server(prefix, NEW);
+    await server(prefix, OLD).store.set("sid", sessionOf({ admin: true }));
+    const [row] = await one.store.all();
+    one.learns(REVOKED);
+    expect(await one.store.set("sid", row as SessionData)).toBe("GONE");
+    await until(() => one.reasons.length > 0);
+    expect(one.reasons).toEqual(["revoked"]);
+    expect(await formOf(prefix)).toBe("a");
+  });
+
   test("destroyAllOf ends its sessions too, and they take no place", async () => {
     const prefix = freshPrefix();
     const options: Options = {

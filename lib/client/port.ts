@@ -62,8 +62,12 @@ export interface Adapter {
 export interface Port {
   /** Whether what is sent first is also executed first: all goes over one connection to one server. */
   readonly isOrdered: boolean;
-  /** The value of `key`, or `null`. */
-  get(key: string): Promise<Value | null>;
+  /**
+   * The value of `key`, or `null`.
+   *
+   * @param onAgain - to be called for each command beyond the first that it takes; for those who count
+   */
+  get(key: string, onAgain?: () => void): Promise<Value | null>;
   /**
    * Writes `key`, to live `px` ms (`null`: no expiry; `"keep"`: as long as it has left to live).
    *
@@ -85,7 +89,7 @@ export interface Port {
    * that holds something else, and its expiry stays.
    *
    * @param px - as for `set`
-   * @param onAgain - to be called for each command beyond the first that it takes; for those who count
+   * @param onAgain - as for `get`
    * @returns `true`: written, `null`: no such key, otherwise the value that is there instead
    */
   replace(
@@ -101,7 +105,7 @@ export interface Port {
    * Runs a script on `key`: its whole number, or the value that it answers. By EVALSHA; only NOSCRIPT
    * is answered by EVAL, since after any other error the script may have run.
    *
-   * @param onAgain - as for `replace`
+   * @param onAgain - as for `get`
    */
   run(script: Script, key: string, args: Value[], onAgain?: () => void): Promise<number | Value>;
   /** Runs a script on several keys of one slot: what it answers, as text. */

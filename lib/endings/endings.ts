@@ -56,16 +56,20 @@ export class Endings {
   /**
    * Ends sessions.
    *
-   * @param remove - does it, and answers how many there were
+   * @param remove - does it, and answers how many there were; `null`: they are there, and stay
    */
   async end(
     sids: readonly string[],
     ending: Ending,
-    remove: () => Promise<number>,
+    remove: () => Promise<number | null>,
   ): Promise<number> {
     const noted = this.#keepFor > 0 ? this.#note(sids, ending) : undefined;
     const removed = await remove();
-    await noted;
+    const left = await noted;
+    if (removed === null) {
+      await this.#withdraw(left ?? []);
+      return 0;
+    }
     if (removed > 0) {
       for (const sid of sids) this.#telling.event("ended", sid, { reason: ending.reason });
     }
@@ -84,17 +88,26 @@ export class Endings {
     };
   }
 
-  /** Never fails: what ends a session is its removal. */
-  async #note(sids: readonly string[], { reason, because = "" }: Ending): Promise<void> {
+  /**
+   * The names of the notes that it has left. Never fails: what ends a session is its removal.
+   */
+  async #note(sids: readonly string[], { reason, because = "" }: Ending): Promise<string[]> {
     const args = [reason, because, String(this.#keepFor)];
-    for (let start = 0; start < sids.length; start += BATCH) {
-      const notes = sids
-        .slice(start, start + BATCH)
-        .map((sid) =>
-          this.#port.runOn(LEAVE_NOTE, [this.#nameOf(handleOf(this.#prefix, sid))], args),
-        );
+    const names = sids.map((sid) => this.#nameOf(handleOf(this.#prefix, sid)));
+    const left: string[] = [];
+    for (let start = 0; start < names.length; start += BATCH) {
+      const notes = names.slice(start, start + BATCH).map(async (name) => {
+        const isNew = await this.#port.runOn(LEAVE_NOTE, [name], args);
+        if (Number(isNew) === 1) left.push(name);
+      });
       await Promise.allSettled(notes);
     }
+    return left;
+  }
+
+  /** Takes notes back; one that stays tells a wrong reason only once that session is gone. */
+  async #withdraw(names: readonly string[]): Promise<void> {
+    await Promise.allSettled(names.map((name) => this.#port.remove(name)));
   }
 
   /** It differs from every session key in the first character. */

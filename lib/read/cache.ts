@@ -120,14 +120,17 @@ export class CachingPort implements Port {
     return this.#port.isOrdered;
   }
 
-  async get(key: string): Promise<Value | null> {
+  async get(key: string, onAgain?: () => void): Promise<Value | null> {
     if (this.#writes.has(key) || !this.#tracker.isCoherent()) return this.#port.get(key);
     const read = Symbol();
     this.#reading.set(key, read);
     try {
       const { value, until } = await this.#tracker.read(key);
       // A miss logs a user out: it has to be one on the app's own connection.
-      if (value === null) return await this.#port.get(key);
+      if (value === null) {
+        onAgain?.();
+        return await this.#port.get(key);
+      }
       return this.#reading.get(key) === read ? this.#keep(key, value, until) : value;
     } catch (error) {
       // The connection that is lost, or may not track, is not the one that the app depends on.
@@ -152,16 +155,17 @@ export class CachingPort implements Port {
     expected: Value,
     value: Value,
     px: TimeToLive,
+    onAgain?: () => void,
   ): Promise<true | null | Value> {
-    return this.#port.replace(key, expected, value, px);
+    return this.#port.replace(key, expected, value, px, onAgain);
   }
 
   remove(key: string): Promise<number> {
     return this.#port.remove(key);
   }
 
-  run(script: Script, key: string, args: Value[]): Promise<number | Value> {
-    return this.#port.run(script, key, args);
+  run(script: Script, key: string, args: Value[], onAgain?: () => void): Promise<number | Value> {
+    return this.#port.run(script, key, args, onAgain);
   }
 
   runOn(script: Script, keys: string[], args: string[]): Promise<unknown> {

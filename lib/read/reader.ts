@@ -70,7 +70,7 @@ export class Reader {
     const { port, cache, settings, records, renewals } = this.#context;
     report?.asked();
     const key = settings.prefix + sid;
-    const value = await port.get(key);
+    const value = await port.get(key, report && (() => report.asked()));
     const refusal = value === null ? undefined : records.refusalOf(value);
     if (value === null || refusal !== undefined) {
       renewals.forget(sid);

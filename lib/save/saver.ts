@@ -75,7 +75,7 @@ export class Saver {
 
   /** Writes a row of `all()`. */
   async saveListed(listed: Listed, session: object, report?: Report): Promise<SaveResult> {
-    const { sid, created, hasId } = listed;
+    const { sid, created, hasId, keyId } = listed;
     const { records, index } = this.#context;
     const { id, ...rest } = session as Tree;
     const row = hasId && id === sid ? rest : session;
@@ -84,6 +84,9 @@ export class Saver {
     const order = { sid, loaded: undefined, user: () => user, report };
     return this.#inTurn(order, text, async (plain, step) => {
       if (this.#doomed.has(sid)) return this.#writer.discard(sid, "missing", step);
+      // It would be sealed anew.
+      const refusal = records.refusalUnder(keyId);
+      if (refusal !== undefined) return this.#writer.discard(sid, refusal, step);
       return this.#writer.setListed(sid, plain, step);
     });
   }

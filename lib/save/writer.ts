@@ -171,9 +171,10 @@ export class Writer {
     const { sid, held } = loaded;
     const { life } = wish;
     if (life && this.isOver(life)) return this.#end(sid, step);
+    const own = await wish.own(held);
+    // Not before: the keys may have changed meanwhile.
     const refusal = held && this.#context.records.refusalOf(held.stored);
     if (refusal !== undefined) return this.#gone(loaded, refusal, step);
-    const own = await wish.own(held);
     const text = this.#sealed(own, sid);
     const key = settings.prefix + sid;
     const px = this.#px(life);
@@ -367,7 +368,10 @@ export class Writer {
         return null;
       }
       const known = refusal === undefined ? there : null;
+      const { keys } = records;
       const attempt = await plan(known);
+      // Under other keys what is there may count as missing, and is sealed in another way.
+      if (records.keys !== keys) continue;
       if (attempt === null) return null;
       const { life, text } = attempt;
       const isOver = life !== undefined && this.isOver(life);

@@ -70,9 +70,14 @@ export class Keyring {
 
   /** Why a stored value counts as missing; `undefined` where it does not. */
   refusalOf(stored: Value): Refusal | undefined {
-    if (!isSealed(stored)) return this.#readsPlaintext() ? undefined : "plaintext";
-    const { revoked } = this.#settings;
-    return revoked.size > 0 && revoked.has(keyIdOf(stored) ?? "") ? "revoked" : undefined;
+    if (!isSealed(stored)) return this.refusalUnder(null);
+    return this.#settings.revoked.size > 0 ? this.refusalUnder(keyIdOf(stored) ?? "") : undefined;
+  }
+
+  /** Why what a key has sealed counts as missing; `null`: what is not sealed. */
+  refusalUnder(keyId: string | null): Refusal | undefined {
+    if (keyId === null) return this.#readsPlaintext() ? undefined : "plaintext";
+    return this.#settings.revoked.has(keyId) ? "revoked" : undefined;
   }
 
   /** Whether a stored value is as this ring would write it. */

@@ -82,6 +82,8 @@ export interface Listed {
   readonly created: number | undefined;
   /** Whether the listing has added the property `id`. */
   readonly hasId: boolean;
+  /** The id of the key under which it was sealed; `null`: it was not. */
+  readonly keyId: string | null;
 }
 
 /** No write without an answer. */

@@ -62,6 +62,11 @@ export class Records {
     this.#keyring = keyring;
   }
 
+  /** Another one from the moment on at which other keys are in use. */
+  get keys(): object {
+    return this.#keyring;
+  }
+
   /** Seals and opens with other keys from now on. */
   use(keyring: Keyring): void {
     this.#keyring = keyring;
@@ -70,6 +75,11 @@ export class Records {
   /** Why a stored text counts as missing; `undefined` where it does not. */
   refusalOf(stored: Value): Refusal | undefined {
     return this.#keyring.refusalOf(stored);
+  }
+
+  /** Why what a key has sealed counts as missing; `null`: what is not sealed. */
+  refusalUnder(keyId: string | null): Refusal | undefined {
+    return this.#keyring.refusalUnder(keyId);
   }
 
   /**

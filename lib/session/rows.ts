@@ -45,11 +45,11 @@ export class Rows {
   }
 
   /** A row of `all()`. Its text is not remembered: a million would not fit. */
-  listed({ sid, record }: Stored): SessionData & { id: string } {
+  listed({ sid, value, record }: Stored): SessionData & { id: string } {
     const { session, created } = record;
     const hasId = !Object.hasOwn(session, "id");
     if (hasId) session.id = sid;
-    this.#context.loaded.addListed(session, { sid, created, hasId });
+    this.#context.loaded.addListed(session, { sid, created, hasId, keyId: keyIdOf(value) ?? null });
     return session as unknown as SessionData & { id: string };
   }
 }

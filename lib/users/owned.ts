@@ -156,7 +156,7 @@ export class Owned {
     let outcome = 0;
     await endings.end([sid], ending, async () => {
       outcome = kind === "own" ? await this.#removeSeen(seen) : await port.remove(key);
-      return outcome === 1 ? 1 : 0;
+      return outcome === CHANGED ? null : outcome;
     });
     return outcome;
   }
