@@ -1,4 +1,5 @@
 // What apps do with a store: requests, plain code, an operator. Everything they ask is written down.
+import type { SessionEvents, SessionPage } from "../../lib/index.js";
 import { type AppServer, type LiveSession, opened, parse } from "./app-server.js";
 import {
   type Call,
@@ -8,10 +9,11 @@ import {
   type Places,
   placesOf,
   shownPlaces,
+  type Watch,
   type What,
   type Wish,
 } from "./history.js";
-import { type Actor, type Step, TTL } from "./plan.js";
+import { type Actor, type From, type Step, TTL } from "./plan.js";
 import { bytesOf } from "./redis.js";
 import type { Chance, Time } from "./time.js";
 
@@ -59,6 +61,12 @@ interface Asked {
   readonly places?: Places;
   readonly user?: string | undefined;
   readonly idle?: number | undefined;
+  readonly except?: string | undefined;
+}
+
+interface Row {
+  readonly sid: string;
+  readonly session: Tree;
 }
 
 /** Plays one actor to its end. */
@@ -111,6 +119,7 @@ export class Player {
         return this.#sleep(step.ms);
       case "trouble":
         this.#stage.tell?.(`TROUBLE: the next write of ${this.#server.name}: ${step.fault}`);
+        this.#stage.history.isTroubled = true;
         this.#server.client.arm(step.fault, true);
         return;
       case "request":
@@ -156,10 +165,15 @@ export class Player {
         );
         return;
       case "destroy all":
-        await this.#ask({ what: "destroyAllOf", sid: "", user: step.user }, (store, done) =>
-          store.destroyAllOf(step.user, done),
-        );
-        return;
+        return this.#destroyAll(step);
+      case "destroy one":
+        return this.#destroyOne(step.user);
+      case "why":
+        return this.#why();
+      case "watch":
+        return this.#watch();
+      case "spoil":
+        return this.#held && this.#spoil(this.#held);
       case "clear":
         await this.#ask({ what: "clear", sid: "" }, (store, done) => store.clear(done));
         return;
@@ -298,30 +312,75 @@ export class Player {
     await this.#ask(asked, (store, done) => store.set(sid, session as never, done));
   }
 
-  async #giveBack(from: "sessions" | "sessionsOf" | "all", place: string): Promise<void> {
+  async #destroyAll({ user, others = false, scan = false }: Step & { do: "destroy all" }) {
+    const except = others ? this.#stage.jars.get(this.#actor.browser) : undefined;
+    const options = { ...(except && { except }), ...(scan && { scan }) };
+    await this.#ask({ what: "destroyAllOf", sid: "", user, except }, (store, done) =>
+      store.destroyAllOf(user, options, done),
+    );
+  }
+
+  async #destroyOne(user: string): Promise<void> {
+    const rows = (await this.#ask({ what: "sessionsOf", sid: "", user }, (store, done) =>
+      store.sessionsOf(user, done),
+    )) as { sid: string; handle: string }[];
+    if (rows.length === 0) return;
+    rows.sort((a, b) => (a.sid < b.sid ? -1 : 1));
+    const name = `${this.#actor.name} ${this.#step} row`;
+    const { sid, handle } = this.#stage.chance.pick(rows, name);
+    await this.#ask({ what: "destroyOf", sid, user }, (store, done) =>
+      store.destroyOf(user, handle, done),
+    );
+  }
+
+  async #why(): Promise<void> {
+    const sid = this.#stage.jars.get(this.#actor.browser);
+    if (sid === undefined || !this.#stage.history.rules.endings) return;
+    await this.#ask({ what: "whyGone", sid }, (store, done) => store.whyGone(sid, done));
+  }
+
+  async #watch(): Promise<void> {
+    const { history } = this.#stage;
+    const { name } = this.#server;
+    const source = (await this.#ask({ what: "watch", sid: "" }, (store, done) =>
+      store.watch(done),
+    )) as SessionEvents;
+    const since = history.next();
+    const watch: Watch = { process: name, since, until: Infinity, events: [], hasGap: false };
+    history.watches.push(watch);
+    for (const event of ["created", "updated", "touched", "destroyed", "expired"] as const) {
+      source.on(event, (sid) => watch.events.push({ order: history.next(), event, sid }));
+    }
+    source.on("gap", () => {
+      watch.hasGap = true;
+    });
+  }
+
+  async #spoil(held: Held): Promise<void> {
+    const places = placesOf(held.session);
+    const { sid, session } = held;
+    session.spoilt = 1n;
+    try {
+      const asked: Asked = {
+        what: "save",
+        sid,
+        held,
+        isNew: held.isNew,
+        places,
+        idle: idleOf(session),
+      };
+      await this.#ask(asked, (store, done) => store.set(sid, session as never, done));
+    } finally {
+      delete session.spoilt;
+    }
+  }
+
+  async #giveBack(from: From, place: string): Promise<void> {
     const { chance } = this.#stage;
     const store = this.#store;
-    const rows = (await this.#ask({ what: "list", sid: "", user: from }, async (_, done) => {
-      const found: { sid: string; session: Tree }[] = [];
-      try {
-        if (from === "all") {
-          for (const session of await store.all()) {
-            found.push({ sid: session.id, session: session as unknown as Tree });
-          }
-        } else if (from === "sessions") {
-          for await (const { sid, session } of store.sessions()) {
-            found.push({ sid, session: session as unknown as Tree });
-          }
-        } else {
-          for (const { sid, session } of await store.sessionsOf("ada")) {
-            found.push({ sid, session: session as unknown as Tree });
-          }
-        }
-      } catch (error) {
-        return done(error as Error);
-      }
-      done(null, found);
-    })) as { sid: string; session: Tree }[];
+    const rows = (await this.#ask({ what: "list", sid: "", user: from }, (_, done) =>
+      listed(store, from).then((found) => done(null, found), done),
+    )) as Row[];
     if (rows.length === 0) return;
     rows.sort((a, b) => (a.sid < b.sid ? -1 : 1));
     const { sid, session } = chance.pick(rows, `${this.#actor.name} ${this.#step} row`);
@@ -373,6 +432,7 @@ export class Player {
       isWhole: asked.isWhole ?? false,
       places: asked.places ?? (held ? placesOf(held.session) : null),
       idle: asked.idle,
+      except: asked.except,
       read: undefined,
     };
     history.calls.push(call);
@@ -412,6 +472,26 @@ export class Player {
       }
     });
   }
+}
+
+/** The rows of a listing. */
+async function listed(store: Store, from: From): Promise<Row[]> {
+  const rows: { sid: string; session: object }[] = [];
+  if (from === "all") {
+    for (const session of await store.all()) rows.push({ sid: session.id, session });
+  } else if (from === "sessions") {
+    for await (const row of store.sessions()) rows.push(row);
+  } else if (from === "page") {
+    let cursor: string | null = null;
+    do {
+      const page: SessionPage = await store.page(
+        cursor === null ? { limit: 2 } : { cursor, limit: 2 },
+      );
+      rows.push(...page.entries);
+      cursor = page.cursor;
+    } while (cursor !== null);
+  } else rows.push(...(await store.sessionsOf("ada")));
+  return rows as Row[];
 }
 
 /** What the app has made of an object since the store last confirmed it. */
@@ -492,6 +572,8 @@ export function shownAnswer({ what, answer, error, read }: Call): string {
   if (error !== undefined) return error;
   if (what === "get") return shownPlaces(read ?? null);
   if (what === "list") return `${(answer as unknown[]).length} rows`;
+  if (what === "watch") return "events";
+  if (what === "whyGone") return (answer as { reason: string } | null)?.reason ?? "it is there";
   if (what === "sessionsOf") {
     return `[${(answer as { sid: string }[]).map(({ sid }) => sid).join(" ")}]`;
   }

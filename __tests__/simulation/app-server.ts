@@ -271,7 +271,12 @@ export class AppServer {
       cache,
       endings,
       sealed,
+      disableTTL,
+      disableTouch,
+      requireNewId,
     } = variant;
+    // A key is being replaced by another one: some servers have the new configuration already.
+    const write = sealed === "two keys" && this.name.startsWith("app2") ? "l" : "k";
     return {
       client: this.client,
       prefix: PREFIX,
@@ -286,7 +291,10 @@ export class AppServer {
         limit && { maxSessionsPerUser: limit, onLimit: rejects ? "reject" : "evict-oldest" }),
       ...(cache && { cache: { max: 3 } }),
       ...(endings && { endings: { keepFor: 60 } }),
-      ...(sealed && { encryption: { keys: { k: SECRET }, write: "k", plaintextUntil: null } }),
+      ...(disableTTL && { disableTTL }),
+      ...(disableTouch && { disableTouch }),
+      ...(users && requireNewId && { requireNewId }),
+      ...(sealed && { encryption: { keys: KEYS, write, plaintextUntil: null } }),
       serializer: this.#serializer(variant),
     };
   }
@@ -332,15 +340,23 @@ export class AppServer {
   }
 }
 
-const SECRET = Buffer.alloc(32, "a secret of no value");
-const sealing = new SealingKey("k", crypto.createSecretKey(SECRET), "", PREFIX);
+const KEYS = {
+  k: Buffer.alloc(32, "a secret of no value"),
+  l: Buffer.alloc(32, "another secret of no value"),
+};
+const sealing = new Map(
+  Object.entries(KEYS).map(([id, secret]) => [
+    id,
+    new SealingKey(id, crypto.createSecretKey(secret), "", PREFIX),
+  ]),
+);
 
 /** What Redis holds of a session, as JSON. */
 export function opened(stored: Buffer, sid: string): string {
   const text = stored.toString();
   if (!text.startsWith("rss1.")) return text;
-  const plain = sealing.open(text, sid);
-  if (typeof plain === "string") throw new Error(`${sid} cannot be opened: ${plain}`);
+  const plain = sealing.get(text.split(".")[1] as string)?.open(text, sid);
+  if (!Buffer.isBuffer(plain)) throw new Error(`${sid} cannot be opened: ${plain}`);
   return plain.toString();
 }
 

@@ -1,4 +1,5 @@
 // Runs plans of many seeds, and makes a failing one as short as it gets.
+import { OBSERVER } from "./client.js";
 import type { Patch } from "./loader.js";
 import { type Plan, planOf } from "./plan.js";
 import { hashOf } from "./redis.js";
@@ -39,18 +40,23 @@ export interface Result {
   readonly failure: Failure | undefined;
 }
 
+/** The promise that an observer looks into when a run is over. */
+const LISTED = 5;
+
 /** The seed of a run in a campaign. */
 function seedOf(campaign: number, number: number): number {
   return (campaign + number) >>> 0;
 }
 
 /** Runs plans until one fails or all are done. */
-
 export async function campaign(
   { seed, runs, workers, worker, patches = [], until = Infinity, shrink = true }: Job,
   onProgress: (runs: number) => void = () => {},
 ): Promise<Result> {
   catchRejections();
+  // Where errors come from costs time, and is of interest only to who reads the history.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
   const house = new House(patches);
   const leniencies: Record<string, number> = {};
   let events = 0;
@@ -66,6 +72,7 @@ export async function campaign(
       leniencies[reason] = (leniencies[reason] ?? 0) + count;
     }
     if (outcome.broken !== undefined) {
+      Error.stackTraceLimit = stackTraceLimit;
       const failure = await explained(plan, outcome, house, shrink);
       return {
         runs: done,
@@ -87,5 +94,13 @@ async function explained(plan: Plan, outcome: Outcome, house: House, shrink: boo
     promise: 0,
     what: "another run of the same plan breaks nothing",
   };
-  return { seed: plan.seed, promise, what, plan: short, told };
+  // What the observer does in the end is of interest where it finds something.
+  const end = promise === LISTED ? told.length : told.findIndex((line) => line.includes(OBSERVER));
+  return {
+    seed: plan.seed,
+    promise,
+    what,
+    plan: short,
+    told: told.slice(0, end < 0 ? undefined : end),
+  };
 }

@@ -48,7 +48,18 @@ export const OBSERVER = "observer";
 const LATENCIES = [0, 1, 1, 1, 2, 2, 3, 5, 8, 13];
 
 /** Which commands only read. */
-const READS = new Set(["GET", "MGET", "PTTL", "SCAN", "PING", "CLIENT", "ZSCAN", "TYPE"]);
+const READS = new Set([
+  "GET",
+  "MGET",
+  "PTTL",
+  "SCAN",
+  "PING",
+  "CLIENT",
+  "CONFIG",
+  "PSUBSCRIBE",
+  "ZSCAN",
+  "TYPE",
+]);
 
 type Value = string | Uint8Array;
 
@@ -69,6 +80,8 @@ export class Link {
   readonly waiting: Asked[] = [];
   /** The keys that the server announces changes of. */
   readonly tracked = new Set<Bytes>();
+  /** What the channels begin with that it has subscribed to. */
+  readonly subscribed: Bytes[] = [];
   isOpen = true;
   readonly #network: Network;
   readonly #client: SimulatedClient;
@@ -103,16 +116,34 @@ export class Link {
     time.at(this.#arrives, undefined, () => this.#execute(asked, fault, name, late));
   }
 
-  /** What the server says unasked, behind what it has answered before. */
+  /** The server announces a change of what was read. */
   announce(key: Bytes | null): void {
-    const { time, timeout, chance, tell } = this.#network;
+    this.#push(() => {
+      const what = key === null ? "everything" : textOf(key);
+      this.#network.tell?.(`${this.name} hears that ${what} has changed`);
+      this.#client.emit("invalidate", key === null ? null : textOf(key));
+    });
+  }
+
+  /** The server tells who has subscribed what one command did: at once, but it may come in pieces. */
+  publish(channel: string, messages: readonly string[]): void {
+    for (const [index, message] of messages.entries()) {
+      const hear = () => {
+        this.#network.tell?.(`${this.name} hears ${message} on ${channel}`);
+        this.#client.hear(channel, message);
+      };
+      this.#push(hear, index === 0);
+    }
+  }
+
+  /** What the server says unasked, behind what it has answered before. */
+  #push(hear: () => void, mayBeLate = true): void {
+    const { time, timeout, chance } = this.#network;
     const name = `${this.name} ${this.#sent++} announced`;
-    const late = chance.of(`${name} late`) < 0.05 ? timeout * 1.5 : 0;
+    const late = mayBeLate && chance.of(`${name} late`) < 0.05 ? timeout * 1.5 : 0;
     this.#answers = Math.max(this.#answers, Math.ceil(time.now + this.#latency(name) + late));
     time.at(this.#answers, this.#client.clock, () => {
-      if (!this.isOpen) return;
-      tell?.(`${this.name} hears that ${key === null ? "everything" : textOf(key)} has changed`);
-      this.#client.emit("invalidate", key === null ? null : textOf(key));
+      if (this.isOpen) hear();
     });
   }
 
@@ -138,7 +169,7 @@ export class Link {
   }
 
   #execute(asked: Asked, fault: Fault | undefined, name: string, late: number): void {
-    const { time, server, tell } = this.#network;
+    const { time, tell } = this.#network;
     if (!this.isOpen && this.#left-- <= 0) return;
     const { pausedUntil, downUntil } = this.#network;
     if (time.now < downUntil) return;
@@ -147,7 +178,7 @@ export class Link {
       time.at(pausedUntil, undefined, () => this.#execute(asked, fault, name, late));
       return;
     }
-    const reply = server.execute(asked.words, this);
+    const reply = this.#reply(asked.words);
     tell?.(
       `${this.name}: ${shownCommand(asked.words)} → ${shownReply(reply)}${fault ? ` (${fault})` : ""}`,
     );
@@ -165,6 +196,13 @@ export class Link {
       if (reply instanceof Refusal) asked.reject(new Error(reply.message));
       else asked.resolve(converted(reply, asked.bytes));
     });
+  }
+
+  #reply(words: Value[]): Reply {
+    if (words[0] !== "PSUBSCRIBE") return this.#network.server.execute(words, this);
+    // A prefix and a star, with what means something to a pattern escaped.
+    this.subscribed.push(String(words[1]).slice(0, -1).replaceAll("\\", ""));
+    return null;
   }
 
   #latency(name: string): number {
@@ -201,6 +239,7 @@ export class SimulatedClient extends EventEmitter {
   #links = 0;
   #children = 0;
   readonly #queue: Asked[] = [];
+  readonly #listeners = new Set<(message: string, channel: string) => void>();
   readonly #faults: { readonly fault: Fault; readonly writes: boolean }[] = [];
   readonly #all: SimulatedClient[];
 
@@ -289,6 +328,27 @@ export class SimulatedClient extends EventEmitter {
         reject(Object.assign(new Error("The command was aborted"), { name: "AbortError" }));
       });
     });
+  }
+
+  ping(): Promise<unknown> {
+    return this.sendCommand(["PING"]);
+  }
+
+  pSubscribe(pattern: string, listener: (message: string, channel: string) => void) {
+    this.#listeners.add(listener);
+    return this.sendCommand(["PSUBSCRIBE", pattern]);
+  }
+
+  /** Told by a link. */
+  hear(channel: string, message: string): void {
+    for (const listener of this.#listeners) listener(message, channel);
+  }
+
+  /** The server publishes something. */
+  publish(channel: string, messages: readonly string[]): void {
+    const link = this.#link;
+    if (link?.subscribed.some((start) => channel.startsWith(start)))
+      link.publish(channel, messages);
   }
 
   unref(): void {}

@@ -156,14 +156,17 @@ const theDeadStayDead: Promised = (history, lenient) => {
     return `${at(version)}: ${version.sid} was gone and came back as ${shownPlaces(version.places)}`;
   }
   for (const call of history.calls) {
-    if (call.what !== "destroy" || call.ended === undefined) continue;
+    if ((call.what !== "destroy" && call.what !== "destroyOf") || call.ended === undefined)
+      continue;
     const versions = history.during(call.sid, call.began, call.ended);
+    // Meanwhile it may have been another user's, and `destroyOf` ends none of those.
+    if (call.what === "destroyOf" && versions.some(({ user }) => user !== call.user)) continue;
     if (call.error === undefined && versions.every(({ places }) => places !== null)) {
       return `${shown(call)}, but the session was there all the while`;
     }
     // One without an answer is made up for, when Redis answers again.
     const isLost = call.error === "ERR_TIMEOUT" || call.error === "ERR_UNAVAILABLE";
-    if (!isLost || history.deaths.has(call.process)) continue;
+    if (!isLost || call.what !== "destroy" || history.deaths.has(call.process)) continue;
     // What the app stores anew takes the removal back.
     const isAnew = (other: Call) =>
       other.isNew &&
@@ -181,7 +184,9 @@ const theDeadStayDead: Promised = (history, lenient) => {
 
 /** 3. Nobody dies before the idle timeout, nor lives past it by more than the slack. */
 const livesAreAsLongAsTheyShould: Promised = (history, lenient) => {
-  const { rules, calls } = history;
+  const { rules } = history;
+  // A touch that is not to do anything answers and does nothing.
+  const calls = history.calls.filter(({ what }) => what !== "touch" || !rules.disableTouch);
   /** Whether a life may be wrong by so much, since clocks were set that counted it. */
   const clockSet = (sid: string, by: number) => {
     const set = history.steps
@@ -190,8 +195,8 @@ const livesAreAsLongAsTheyShould: Promised = (history, lenient) => {
     return set > 0 && by <= set + 2;
   };
   for (const { version, before } of transitions(history)) {
-    if (version.places !== null && version.ends === undefined) {
-      return `${at(version)}: ${version.sid} never ends`;
+    if (version.places !== null && (version.ends === undefined) !== rules.disableTTL) {
+      return `${at(version)}: ${version.sid} ${rules.disableTTL ? "ends" : "never ends"}`;
     }
     const { sid, order, time } = version;
     // A write that keeps the life that was there gives none.
@@ -214,7 +219,7 @@ const livesAreAsLongAsTheyShould: Promised = (history, lenient) => {
     }
     if (before.places === null) continue;
     // Who was active, and was told so, lives on from there.
-    const due = dueBefore(history, sid, order, version.places === null ? before : version);
+    const due = dueBefore(history, calls, sid, order, version.places === null ? before : version);
     if (due === undefined) continue;
     const ends = version.why === "expired" ? time : version.ends;
     if (version.why === "removed" && isEnding(history, version)) continue;
@@ -227,7 +232,7 @@ const livesAreAsLongAsTheyShould: Promised = (history, lenient) => {
       continue;
     if (version.why !== "expired" && version.why !== "written" && version.why !== "removed")
       continue;
-    const until = version.why === "removed" ? time : (ends as number);
+    const until = version.why === "removed" ? time : (ends ?? Number.POSITIVE_INFINITY);
     if (until + 1 >= due.until) continue;
     if (clockSet(sid, due.until - until)) lenient("the clock was set");
     else if (isShortened(history, due.call)) lenient("the last writer wins");
@@ -267,6 +272,11 @@ const usersAreNotMixed: Promised = (history) => {
   if (conflict !== "merge" || !users) return undefined;
   for (const { version, before } of transitions(history)) {
     if (version.places === null) continue;
+    const isLogin = before.places !== null && before.user === undefined && version.user;
+    const savers = openCalls(history, version);
+    if (history.rules.requireNewId && isLogin && !savers.some((call) => isWritten(call, version))) {
+      return `${at(version)}: ${version.user} was logged in under ${version.sid}, which was anonymous`;
+    }
     for (const place of differences(before.places ?? new Map(), version.places)) {
       const leaf = version.places.get(place);
       if (leaf === undefined || leaf === "{}" || place === "user") continue;
@@ -364,6 +374,77 @@ const readsAreTrue: Promised = (history) => {
   return undefined;
 };
 
+/** What `watch()` tells has happened, in this order and not more often; and without a gap it tells everything. */
+const eventsAreTrue: Promised = (history) => {
+  for (const { process, since, until, events, hasGap } of history.watches) {
+    for (const [sid, versions] of history.versions) {
+      const told = events.filter((each) => each.sid === sid);
+      const happened = versions.filter(({ event }) => event !== undefined);
+      let next = 0;
+      for (const { event, order } of told) {
+        const found = happened.findIndex((each, at) => at >= next && each.event === event);
+        if (found < 0 || (happened[found] as Version).order > order) {
+          return `${process} hears that ${sid} was ${event}, which it was not`;
+        }
+        next = found + 1;
+      }
+      if (hasGap || history.isTroubled) continue;
+      next = 0;
+      for (const { event, order, time } of happened) {
+        // A renewal right after a write cannot be told from it.
+        if (order < since || order > until || event === "touched") continue;
+        const found = told.findIndex((each, at) => at >= next && each.event === event);
+        if (found < 0) {
+          return `${process} does not hear that ${sid} was ${event} at ${time % 1_000_000}`;
+        }
+        next = found + 1;
+      }
+    }
+  }
+  return undefined;
+};
+
+/** Who asks why a session is gone hears the truth, as far as notes were kept. */
+const notesAreTrue: Promised = (history) => {
+  for (const call of history.calls) {
+    if (call.what !== "whyGone" || call.ended === undefined || call.error !== undefined) continue;
+    const { reason } = (call.answer ?? {}) as { reason?: string };
+    const versions = history.during(call.sid, call.began, call.ended);
+    if (reason === undefined) {
+      if (versions.some(({ places }) => places !== null)) continue;
+      return `${shown(call)}, but there was nothing`;
+    }
+    const asked = (other: Call) => other.began < (call.ended as number);
+    const endings = history.calls.filter((other) => isEndingOf(other, call.sid) && asked(other));
+    if (reason === "logout" && !endings.some(({ what }) => what === "destroy")) {
+      return `${shown(call)}, which nobody asked for`;
+    }
+    if (reason === "revoked" && !endings.some(({ what }) => what !== "destroy")) {
+      return `${shown(call)}, which nobody asked for`;
+    }
+    if (reason === "limit" && history.rules.limit === undefined) {
+      return `${shown(call)}, and there is no limit`;
+    }
+    if (reason !== "expired-or-evicted" || history.isTroubled) continue;
+    const isLost = [...history.forgotten, ...history.losses].some(
+      (order) => order < (call.ended as number),
+    );
+    const noted = endings.find(
+      ({ ended, answer }) => ended !== undefined && ended < call.began && answer === 1,
+    );
+    if (noted && noted.what !== "destroyAllOf" && !isLost) {
+      return `${shown(call)}, but ${shown(noted)}`;
+    }
+  }
+  return undefined;
+};
+
+/** Whether a call is about ending a session on purpose, so that a note of it is left. */
+function isEndingOf({ what, sid, except }: Call, ended: string): boolean {
+  if (what === "destroyAllOf") return except !== ended;
+  return (what === "destroy" || what === "destroyOf") && sid === ended;
+}
+
 /** 7. Every call settles within its bound, every callback is called once, nothing is left waiting, no rejection is unhandled. */
 const callsSettle: Promised = (history) => {
   const { finale, rules, calls } = history;
@@ -440,7 +521,10 @@ const PROMISES: readonly Promised[] = [
   livesAreAsLongAsTheyShould,
   usersAreNotMixed,
   usersFindTheirSessions,
-  readsAreTrue,
+  (history, lenient) =>
+    readsAreTrue(history, lenient) ??
+    eventsAreTrue(history, lenient) ??
+    notesAreTrue(history, lenient),
   callsSettle,
   savesLandOnce,
 ];
@@ -594,7 +678,7 @@ function wasEnded(history: History, call: Call, order: number): boolean {
 
 /** Whether a removal was asked for. */
 function isEnding(history: History, version: Version): boolean {
-  const endings = ["destroy", "destroyAllOf", "clear"];
+  const endings = ["destroy", "destroyOf", "destroyAllOf", "clear"];
   const { rules } = history;
   if (rules.limit !== undefined) return true;
   return history.calls.some(
@@ -602,7 +686,8 @@ function isEnding(history: History, version: Version): boolean {
       endings.includes(call.what) &&
       call.process === version.process &&
       call.began < version.order &&
-      (call.what !== "destroy" || call.sid === version.sid) &&
+      ((call.what !== "destroy" && call.what !== "destroyOf") || call.sid === version.sid) &&
+      call.except !== version.sid &&
       (call.ended === undefined || call.ended > version.order || call.error !== undefined),
   );
 }
@@ -645,13 +730,14 @@ function isShortened(history: History, call: Call): boolean {
 /** The latest that a session has to live to for what was confirmed before. */
 function dueBefore(
   history: History,
+  calls: readonly Call[],
   sid: string,
   order: number,
   version: Version,
 ): { until: number; call: Call } | undefined {
   const { rules } = history;
   let due: { until: number; call: Call } | undefined;
-  for (const call of history.calls) {
+  for (const call of calls) {
     if (
       call.sid !== sid ||
       call.idle === undefined ||

@@ -30,6 +30,20 @@ export interface Version {
   readonly why: Why;
   /** The process whose command it was. */
   readonly process: string | undefined;
+  /** What `watch()` calls it, where the server told of it. */
+  readonly event: string | undefined;
+}
+
+/** What one event source of a process told. */
+export interface Watch {
+  readonly process: string;
+  /** When it was there, in the sequence of all that happened. */
+  readonly since: number;
+  /** When it was closed. */
+  until: number;
+  readonly events: { readonly order: number; readonly event: string; readonly sid: string }[];
+  /** Whether it said itself that it may not have heard something. */
+  hasGap: boolean;
 }
 
 /** What a save wants a place to be. */
@@ -49,6 +63,9 @@ export type What =
   | "touch"
   | "destroy"
   | "destroyAllOf"
+  | "destroyOf"
+  | "whyGone"
+  | "watch"
   | "clear"
   | "sessionsOf"
   | "list";
@@ -90,6 +107,8 @@ export interface Call {
   readonly places: Places | null;
   /** The idle timeout that the object asks for, in ms. */
   readonly idle: number | undefined;
+  /** The session that `destroyAllOf` was to leave. */
+  readonly except: string | undefined;
   /** What a get gave. */
   read: Places | null | undefined;
 }
@@ -128,7 +147,11 @@ export interface Rules {
   readonly limit: number | undefined;
   readonly rejects: boolean;
   readonly cache: boolean;
+  readonly disableTTL: boolean;
   readonly disableTouch: boolean;
+  readonly requireNewId: boolean;
+  /** Whether endings are remembered. */
+  readonly endings: boolean;
 }
 
 /** Everything that happened in one run. */
@@ -145,6 +168,11 @@ export class History {
     [];
   /** The processes that died. */
   readonly deaths = new Set<string>();
+  readonly watches: Watch[] = [];
+  /** When notes of endings were lost. */
+  readonly forgotten: number[] = [];
+  /** Whether the network or a server did anything wrong. */
+  isTroubled = false;
   finale: Finale | undefined;
   #order = 0;
 
@@ -191,6 +219,7 @@ const NOTHING: Version = {
   ends: undefined,
   why: "removed",
   process: undefined,
+  event: undefined,
 };
 
 /** The places of a session, without its cookie and what the store adds. */

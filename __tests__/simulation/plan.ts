@@ -17,8 +17,16 @@ export interface Variant {
   readonly native: boolean;
   /** Whether what ended sessions is remembered. */
   readonly endings: boolean;
-  readonly sealed: boolean;
+  /** Sealed under a key of its own by every second process, or by all under one. */
+  readonly sealed: "one key" | "two keys" | false;
+  readonly disableTTL: boolean;
+  readonly disableTouch: boolean;
+  /** Whether a login under the id that was anonymous is refused. */
+  readonly requireNewId: boolean;
 }
+
+/** A listing whose rows can be given back. */
+export type From = "sessions" | "page" | "sessionsOf" | "all";
 
 /** What an actor does next. `n` tells values apart, and picks. */
 export type Step =
@@ -42,12 +50,27 @@ export type Step =
   | { readonly do: "overwrite"; readonly place: string }
   | {
       readonly do: "give back";
-      readonly from: "sessions" | "sessionsOf" | "all";
+      readonly from: From;
       readonly place: string;
     }
   | { readonly do: "list"; readonly user: string }
-  | { readonly do: "destroy all"; readonly user: string }
+  | {
+      readonly do: "destroy all";
+      readonly user: string;
+      /** All but the session of its browser. */
+      readonly others?: boolean;
+      /** Looks through all sessions, whatever the index says. */
+      readonly scan?: boolean;
+    }
+  /** Ends one of a user's sessions by its handle. */
+  | { readonly do: "destroy one"; readonly user: string }
   | { readonly do: "clear" }
+  /** Asks why the session that it last had, or ended, is gone. */
+  | { readonly do: "why" }
+  /** Listens from here on to what happens to sessions. */
+  | { readonly do: "watch" }
+  /** Puts something into the session that no serializer takes, saves, and takes it out. */
+  | { readonly do: "spoil" }
   /** Its next write goes wrong. */
   | { readonly do: "trouble"; readonly fault: Fault }
   | { readonly do: "wait"; readonly ms: number };
@@ -76,7 +99,7 @@ export type Trouble = { readonly after: number } & (
       readonly writes: boolean;
     }
   | { readonly what: "connection lost"; readonly process: number; readonly connection: number }
-  | { readonly what: "evict"; readonly kind: "session" | "index"; readonly pick: number }
+  | { readonly what: "evict"; readonly kind: "session" | "index" | "note"; readonly pick: number }
   | { readonly what: "flush" }
   | { readonly what: "forget scripts" }
   | { readonly what: "fail over"; readonly lost: number }
@@ -103,7 +126,6 @@ export const TIMEOUT = 100;
 /** The idle timeout, in seconds as the option has it. */
 export const TTL = 6;
 export const USERS = ["ada", "bob"];
-const ROWS = true;
 const PLACES = ["x", "y", "z", "box/a", "box/b", "box"];
 
 /** The plain options that nobody has to think about. */
@@ -120,6 +142,9 @@ export const PLAIN: Variant = {
   native: false,
   endings: false,
   sealed: false,
+  disableTTL: false,
+  disableTouch: false,
+  requireNewId: false,
 };
 
 /** The plan of a seed. */
@@ -130,12 +155,16 @@ export function planOf(seed: number): Plan {
   const often = (share: number) => chance.of(name()) < share;
   const pick = <T>(choices: readonly T[]): T => chance.pick(choices, name());
   const below = (most: number) => chance.below(most, name());
+  /** By a name of its own: what is added leaves the plans of other seeds as they were. */
+  const also = (what: string, share: number) => chance.of(what) < share;
 
   const users = often(0.5);
   const limited = users && often(0.4);
+  const rolling = !often(0.12);
+  const absolute = often(0.12);
   const variant: Variant = {
-    rolling: !often(0.12),
-    absolute: often(0.12),
+    rolling,
+    absolute,
     touchAfter: pick([60, 60, 0]),
     conflict: pick(["merge", "merge", "merge", "merge", "function", "overwrite"]),
     users,
@@ -145,7 +174,10 @@ export function planOf(seed: number): Plan {
     serializer: pick(["json", "json", "json", "salted", "slow", "binary"]),
     native: often(0.5),
     endings: often(0.2),
-    sealed: often(0.15),
+    sealed: often(0.15) && (also("two keys", 0.5) ? "two keys" : "one key"),
+    disableTTL: rolling && !absolute && also("no ends", 0.04),
+    disableTouch: also("no touch", 0.04),
+    requireNewId: users && also("new ids", 0.1),
   };
   const processes = pick([1, 2, 2, 3]);
   const troubled = often(0.4);
@@ -192,7 +224,6 @@ export function planOf(seed: number): Plan {
         return [{ do: "overwrite", place: place() }];
       case 3:
       case 4:
-        if (!ROWS) return [{ do: "plain", place: place() }];
         return [{ do: "give back", from: pick(["sessions", "sessionsOf", "all"]), place: place() }];
       case 5:
         return [{ do: "list", user: pick(USERS) }];
@@ -208,6 +239,7 @@ export function planOf(seed: number): Plan {
     for (let left = 1 + below(3); left > 0; left--) {
       steps.push(wait(), ...(often(0.85) ? request() : odd()));
     }
+    extend(steps, new Chance(chance.below(2 ** 32, `more of ${actors.length}`)));
     actors.push({
       name: `actor ${actors.length + 1}`,
       process: below(processes),
@@ -248,5 +280,32 @@ export function planOf(seed: number): Plan {
     else if (kind === 18) troubles.push({ after, what: "kill", process });
     else troubles.push({ after, what: "serializer fails", process });
   }
+  if (variant.endings && also("a note goes", 0.2)) {
+    const after = 50 + chance.below(3000, "when a note goes");
+    troubles.push({ after, what: "evict", kind: "note", pick: chance.below(9, "which note") });
+  }
   return { seed, processes, variant, actors, troubles };
+}
+
+/** What an actor does seldom, in between. */
+function extend(steps: Step[], chance: Chance): void {
+  if (chance.of("more") > 0.2) return;
+  const user = chance.pick(USERS, "user");
+  const more = chance.pick<(place: string) => Step[]>(
+    [
+      (place) => [{ do: "give back", from: "page", place }],
+      () => [{ do: "destroy one", user }],
+      () => [{ do: "why" }],
+      () => [{ do: "destroy" }, { do: "why" }],
+      () => [{ do: "destroy all", user, others: true }, { do: "why" }],
+      () => [{ do: "destroy all", user, scan: true }],
+      () => [{ do: "destroy all", user, others: true, scan: true }],
+      () => [{ do: "spoil" }, { do: "save" }],
+      () => [{ do: "watch" }],
+      () => [{ do: "watch" }],
+    ],
+    "what",
+  );
+  const at = chance.below(steps.length + 1, "where");
+  steps.splice(at, 0, ...more(chance.pick(PLACES, "place")));
 }

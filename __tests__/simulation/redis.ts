@@ -31,6 +31,8 @@ export interface Change {
   readonly key: Bytes;
   readonly before: Stored | undefined;
   readonly after: Stored | undefined;
+  /** What the server tells of it to who has subscribed to that. */
+  readonly events: readonly string[];
 }
 
 /** What makes a server one of a kind. */
@@ -96,6 +98,8 @@ export class SimulatedRedis {
   readonly #options: ServerOptions;
   readonly #keys = new Map<Bytes, Stored>();
   readonly #scripts = new Map<string, string>();
+  /** `notify-keyspace-events`. */
+  #notified = "";
   /** What each writing command changed, the latest last: a failover takes some of them back. */
   #journal: Change[][] = [];
   #changes: Change[] | undefined;
@@ -141,7 +145,7 @@ export class SimulatedRedis {
 
   /** Takes a key away, as eviction does. */
   evict(key: Bytes): void {
-    this.#put(key, undefined);
+    this.#put(key, undefined, "evicted");
   }
 
   /** A replica takes over that lacks the last `count` writing commands; it knows no scripts. */
@@ -151,6 +155,7 @@ export class SimulatedRedis {
     }
     this.#journal = [];
     this.#scripts.clear();
+    this.#notified = "";
     this.#expire();
   }
 
@@ -161,12 +166,12 @@ export class SimulatedRedis {
     this.#earliest = Number.POSITIVE_INFINITY;
     for (const [key, { ends }] of this.#keys) {
       if (ends === undefined) continue;
-      if (ends <= now) this.#put(key, undefined);
+      if (ends <= now) this.#put(key, undefined, "expired");
       else this.#earliest = Math.min(this.#earliest, ends);
     }
   }
 
-  #put(key: Bytes, after: Stored | undefined): void {
+  #put(key: Bytes, after: Stored | undefined, ...events: string[]): void {
     const before = this.#keys.get(key);
     if (after === undefined && before === undefined) return;
     if (after === undefined) this.#keys.delete(key);
@@ -174,7 +179,7 @@ export class SimulatedRedis {
       this.#keys.set(key, after);
       if (after.ends !== undefined) this.#earliest = Math.min(this.#earliest, after.ends);
     }
-    const change = { key, before, after };
+    const change = { key, before, after, events: this.#notified === "" ? [] : events };
     this.#changes?.push(change);
     this.#options.onChange(change, this.#cause);
   }
@@ -227,16 +232,16 @@ export class SimulatedRedis {
   #endAt(key: Bytes, ends: number | undefined): number {
     const stored = this.#keys.get(key);
     if (stored === undefined) return 0;
-    if (ends !== undefined && ends <= this.#options.now()) this.#put(key, undefined);
-    else this.#put(key, { ...stored, ends });
+    if (ends !== undefined && ends <= this.#options.now()) this.#put(key, undefined, "del");
+    else this.#put(key, { ...stored, ends }, ends === undefined ? "persist" : "expire");
     return 1;
   }
 
-  #remove(keys: Bytes[]): number {
+  #remove(keys: Bytes[], ...events: string[]): number {
     let removed = 0;
     for (const key of keys) {
       if (!this.#keys.has(key)) continue;
-      this.#put(key, undefined);
+      this.#put(key, undefined, ...events);
       removed++;
     }
     return removed;
@@ -269,7 +274,9 @@ export class SimulatedRedis {
     const held = asksForText ? this.#text(key) : stored === undefined ? undefined : "";
     const isWritten = condition === undefined || condition(held);
     if (isWritten) {
-      this.#put(key, { type: "string", text, ends: keep ? stored?.ends : ends });
+      const events = stored === undefined ? ["new", "set"] : ["set"];
+      if (ends !== undefined) events.push("expire");
+      this.#put(key, { type: "string", text, ends: keep ? stored?.ends : ends }, ...events);
     }
     if (answer) return held ?? null;
     return isWritten ? OK : null;
@@ -348,8 +355,8 @@ export class SimulatedRedis {
       }),
     STRLEN: ([key = ""]) => this.#text(key)?.length ?? 0,
     SET: (args) => this.#set(args),
-    DEL: (keys) => this.#remove(keys),
-    UNLINK: (keys) => this.#remove(keys),
+    DEL: (keys) => this.#remove(keys, "del"),
+    UNLINK: (keys) => this.#remove(keys, "del"),
     EXISTS: (keys) => keys.filter((key) => this.#keys.has(key)).length,
     TYPE: ([key = ""]) => new Status(this.#keys.get(key)?.type ?? "none"),
     PTTL: ([key = ""]) => {
@@ -484,6 +491,12 @@ export class SimulatedRedis {
       this.#remove([...this.#keys.keys()]);
       return OK;
     },
+    CONFIG: ([what = "", name = "", value = ""]) => {
+      if (name !== "notify-keyspace-events") throw new Refusal("ERR unknown setting");
+      if (what.toUpperCase() === "GET") return [name, this.#notified];
+      this.#notified = value;
+      return OK;
+    },
     CLIENT: ([what = ""]) => {
       if (what.toUpperCase() === "GETREDIR") return 0;
       if (what.toUpperCase() === "INFO") return "id=1 addr=127.0.0.1:1 db=0 resp=3";
@@ -538,9 +551,9 @@ function withScores(part: [Bytes, number][], isWanted: boolean): Reply {
     : part.map(([member]) => member);
 }
 
-/** FNV-1a. */
-export function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
+/** FNV-1a; `from` is the hash of what comes before the text. */
+export function hashOf(text: string, from = 0x811c9dc5): number {
+  let hash = from;
   for (let at = 0; at < text.length; at++) {
     hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
   }

@@ -45,9 +45,6 @@ export class House {
   }
 }
 
-/** So many microtasks may follow from a timer that only looks, one after the other. */
-const QUIET_STEPS = 10;
-
 const rejections: string[] = [];
 
 /** Has rejections that nobody handles count as broken promises and not end this process. */
@@ -148,13 +145,15 @@ class Run {
   }
 
   async #until(until: number, isOver: () => boolean): Promise<void> {
+    const time = this.#time;
     while (!isOver()) {
-      const next = this.#time.next(until);
+      const before = time.count;
+      const next = time.next(until);
       if (next === undefined) break;
       this.#events++;
-      // A timer that looks now and then mostly finds nothing; a few steps are enough for the rest.
-      if (!next.isQuiet) await settled();
-      else for (let step = 0; step < QUIET_STEPS; step++) await Promise.resolve();
+      // A timer that looks now and then mostly does nothing but to be set again.
+      if (next.isQuiet) await undefined;
+      if (!next.isQuiet || time.count > before + 1) await settled();
     }
     await settled();
   }
@@ -173,14 +172,19 @@ class Run {
   }
 
   /** Told of each change of a key. */
-  #changed({ key, before, after }: Change, cause: Cause | undefined): void {
+  #changed({ key, before, after, events }: Change, cause: Cause | undefined): void {
     const { connection } = cause ?? {};
     this.#clients((client) => client.invalidate(key, connection));
+    if (events.length > 0) {
+      this.#clients((client) => client.publish(`__keyspace@0__:${key}`, events));
+    }
     this.#fingerprint = hashOf(
       `${this.#fingerprint} ${key} ${this.#time.now} ${shownStored(after)}`,
     );
     if (!key.startsWith(PREFIX)) {
-      if (this.#why !== undefined) this.#history.losses.push(this.#history.next());
+      const { losses, forgotten } = this.#history;
+      const lost = key.startsWith(NOTES) ? forgotten : losses;
+      if (this.#why !== undefined) lost.push(this.#history.next());
       return;
     }
     const session =
@@ -206,6 +210,7 @@ class Run {
       ends: after?.ends,
       why,
       process: connection instanceof Link ? connection.process : undefined,
+      event: eventOf(events),
     });
     if (why !== "written" && why !== "removed") this.#network.tell?.(`${key} is ${why}`);
   }
@@ -221,6 +226,7 @@ class Run {
     const { tell, time } = this.#network;
     const server = "process" in trouble ? this.#servers[trouble.process] : undefined;
     const { what } = trouble;
+    if (!HARMLESS.has(what)) this.#history.isTroubled = true;
     switch (what) {
       case "fault": {
         const client = server?.client.family[trouble.connection] ?? server?.client;
@@ -235,7 +241,7 @@ class Run {
         return;
       case "evict": {
         const keys = [...this.#server.keys().keys()].sort();
-        const kind = keys.filter((key) => key.startsWith(PREFIX) === (trouble.kind === "session"));
+        const kind = keys.filter((key) => kindOf(key) === trouble.kind);
         const key = kind[trouble.pick % kind.length];
         if (key === undefined) return;
         tell?.(`TROUBLE: ${key} is evicted`);
@@ -308,6 +314,7 @@ class Run {
   /** Everything rests; what is there is looked at, by a process of its own. */
   async #finish(crashes: readonly string[]): Promise<Finale> {
     const timers = new Map<string, number>();
+    for (const watch of this.#history.watches) watch.until = this.#history.next();
     for (const server of this.#all) {
       if (server.isDead) continue;
       for (const store of server.stores) store.close();
@@ -326,7 +333,15 @@ class Run {
       failed: [] as string[],
     };
     if (!this.#plan.variant.users) return finale;
-    const variant = { ...this.#plan.variant, limit: undefined, rejects: false, cache: false };
+    // It looks and renews, whatever the app's stores may do.
+    const variant: Variant = {
+      ...this.#plan.variant,
+      limit: undefined,
+      rejects: false,
+      cache: false,
+      disableTTL: false,
+      disableTouch: false,
+    };
     const room = this.#house.room(3);
     const observer = new AppServer(OBSERVER, room, this.#network, variant, 1);
     const store = observer.stores[0] as AppServer["stores"][number];
@@ -386,6 +401,30 @@ class Run {
   }
 }
 
+/** What leaves the network, the servers and the processes as they are. */
+const HARMLESS = new Set<Trouble["what"]>(["evict", "flush", "forget scripts", "serializer fails"]);
+
+/** Names of notes of endings begin with this. */
+const NOTES = "ended:";
+
+function kindOf(key: string): "session" | "index" | "note" {
+  if (key.startsWith(PREFIX)) return "session";
+  return key.startsWith(NOTES) ? "note" : "index";
+}
+
+/** What `watch()` makes of what the server tells of one command. */
+function eventOf(events: readonly string[]): string | undefined {
+  if (events.includes("set")) return events.includes("new") ? "created" : "updated";
+  const names: Record<string, string> = {
+    expire: "touched",
+    persist: "touched",
+    del: "destroyed",
+    evicted: "destroyed",
+    expired: "expired",
+  };
+  return names[events[0] ?? ""];
+}
+
 function userOf(stored: Stored, sid: string): unknown {
   return stored.type === "string" ? sessionOf(stored.text, sid).user : undefined;
 }
@@ -403,6 +442,7 @@ function shownStored(stored: Stored | undefined): string {
 
 function rulesOf(variant: Variant): Rules {
   const { rolling, absolute, touchAfter, conflict, users, limit, rejects, cache } = variant;
+  const { disableTTL, disableTouch, requireNewId, endings } = variant;
   return {
     timeout: TIMEOUT,
     idle: TTL * 1000,
@@ -414,6 +454,9 @@ function rulesOf(variant: Variant): Rules {
     limit,
     rejects,
     cache,
-    disableTouch: false,
+    disableTTL,
+    disableTouch,
+    requireNewId,
+    endings,
   };
 }

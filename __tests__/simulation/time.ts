@@ -6,12 +6,12 @@ export class Chance {
   readonly #seed: number;
 
   constructor(seed: number) {
-    this.#seed = seed;
+    this.#seed = hashOf(`${seed} `);
   }
 
   /** A number from 0 up to, and not including, 1. */
   of(name: string): number {
-    let hash = hashOf(`${this.#seed} ${name}`);
+    let hash = hashOf(name, this.#seed);
     // The last step of MurmurHash3: names that differ little shall not give numbers that do.
     hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
     hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
@@ -45,8 +45,9 @@ const START = Date.UTC(2030, 0, 1);
 /** Virtual time. What happens next happens at once; nothing else takes any time. */
 export class Time {
   now = START;
+  /** How often something was put into the queue. */
+  count = 0;
   readonly #queue: Happening[] = [];
-  #number = 0;
 
   /**
    * @param rank - of those at the same time the lowest comes first
@@ -62,7 +63,7 @@ export class Time {
     const happening = {
       at: Math.max(at, this.now),
       rank,
-      number: this.#number++,
+      number: this.count++,
       clock,
       happen,
       isQuiet,
@@ -162,14 +163,17 @@ export class Clock {
 
   arm(timer: Timer): void {
     if (timer.happening) this.#time.callOff(timer.happening);
-    const happen = () => {
-      if (!this.#timers.has(timer.id)) return;
-      if (timer.isRepeated) this.arm(timer);
-      else this.#timers.delete(timer.id);
-      timer.run();
-    };
     const at = this.#time.now + timer.ms;
-    timer.happening = this.#time.at(at, this, happen, 0, timer.isRepeated);
+    timer.happening = this.#time.at(at, this, timer.happen, 0, timer.isRepeated);
+  }
+
+  /** The time of a timer has come. */
+  fire(timer: Timer): void {
+    timer.happening = undefined;
+    if (!this.#timers.has(timer.id)) return;
+    if (timer.isRepeated) this.arm(timer);
+    else this.#timers.delete(timer.id);
+    timer.run();
   }
 
   stop(timer: unknown): void {
@@ -199,6 +203,7 @@ export class Clock {
 /** What `setTimeout` gives. */
 export class Timer {
   happening: Happening | undefined;
+  readonly happen = () => this.clock.fire(this);
 
   constructor(
     readonly id: number,
