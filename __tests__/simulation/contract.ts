@@ -13,6 +13,7 @@ import {
   shownPlaces,
   type Version,
 } from "./history.js";
+import { eventsAreTrue, notesAreTrue } from "./sight.js";
 
 /** A promise that was broken. */
 export interface Broken {
@@ -374,77 +375,6 @@ const readsAreTrue: Promised = (history) => {
   return undefined;
 };
 
-/** What `watch()` tells has happened, in this order and not more often; and without a gap it tells everything. */
-const eventsAreTrue: Promised = (history) => {
-  for (const { process, since, until, events, hasGap } of history.watches) {
-    for (const [sid, versions] of history.versions) {
-      const told = events.filter((each) => each.sid === sid);
-      const happened = versions.filter(({ event }) => event !== undefined);
-      let next = 0;
-      for (const { event, order } of told) {
-        const found = happened.findIndex((each, at) => at >= next && each.event === event);
-        if (found < 0 || (happened[found] as Version).order > order) {
-          return `${process} hears that ${sid} was ${event}, which it was not`;
-        }
-        next = found + 1;
-      }
-      if (hasGap || history.isTroubled) continue;
-      next = 0;
-      for (const { event, order, time } of happened) {
-        // A renewal right after a write cannot be told from it.
-        if (order < since || order > until || event === "touched") continue;
-        const found = told.findIndex((each, at) => at >= next && each.event === event);
-        if (found < 0) {
-          return `${process} does not hear that ${sid} was ${event} at ${time % 1_000_000}`;
-        }
-        next = found + 1;
-      }
-    }
-  }
-  return undefined;
-};
-
-/** Who asks why a session is gone hears the truth, as far as notes were kept. */
-const notesAreTrue: Promised = (history) => {
-  for (const call of history.calls) {
-    if (call.what !== "whyGone" || call.ended === undefined || call.error !== undefined) continue;
-    const { reason } = (call.answer ?? {}) as { reason?: string };
-    const versions = history.during(call.sid, call.began, call.ended);
-    if (reason === undefined) {
-      if (versions.some(({ places }) => places !== null)) continue;
-      return `${shown(call)}, but there was nothing`;
-    }
-    const asked = (other: Call) => other.began < (call.ended as number);
-    const endings = history.calls.filter((other) => isEndingOf(other, call.sid) && asked(other));
-    if (reason === "logout" && !endings.some(({ what }) => what === "destroy")) {
-      return `${shown(call)}, which nobody asked for`;
-    }
-    if (reason === "revoked" && !endings.some(({ what }) => what !== "destroy")) {
-      return `${shown(call)}, which nobody asked for`;
-    }
-    if (reason === "limit" && history.rules.limit === undefined) {
-      return `${shown(call)}, and there is no limit`;
-    }
-    if (reason !== "expired-or-evicted" || history.isTroubled) continue;
-    const isLost = [...history.forgotten, ...history.losses].some(
-      (order) => order < (call.ended as number),
-    );
-    const noted = endings.find(
-      ({ ended, answer }) => ended !== undefined && ended < call.began && answer === 1,
-    );
-    if (noted && noted.what !== "destroyAllOf" && !isLost) {
-      return `${shown(call)}, but ${shown(noted)}`;
-    }
-  }
-  return undefined;
-};
-
-/** Whether a call is about ending a session on purpose, so that a note of it is left. */
-function isEndingOf({ what, sid, except }: Call, ended: string): boolean {
-  if (what === "destroyAllOf") return except !== ended;
-  return (what === "destroy" || what === "destroyOf") && sid === ended;
-}
-
 /** 7. Every call settles within its bound, every callback is called once, nothing is left waiting, no rejection is unhandled. */
 const callsSettle: Promised = (history) => {
   const { finale, rules, calls } = history;
@@ -522,9 +452,7 @@ const PROMISES: readonly Promised[] = [
   usersAreNotMixed,
   usersFindTheirSessions,
   (history, lenient) =>
-    readsAreTrue(history, lenient) ??
-    eventsAreTrue(history, lenient) ??
-    notesAreTrue(history, lenient),
+    readsAreTrue(history, lenient) ?? eventsAreTrue(history) ?? notesAreTrue(history),
   callsSettle,
   savesLandOnce,
 ];
