@@ -149,6 +149,17 @@ export const singles: readonly Way<Address>[] = [
   },
   { name: "redis 6 with keyPrefix", keyPrefix, open: (address) => open6(address, { keyPrefix }) },
   {
+    // The client made of the other one says nothing of Buffers, and gives them all the same.
+    name: "redis 5 set to Buffers, with withCommandOptions()",
+    async open(address) {
+      const typeMapping = { [redis5.RESP_TYPES.BLOB_STRING]: Buffer };
+      const options = { ...nodeRedisOptions(address), commandOptions: { typeMapping } };
+      const client = quiet(redis5.createClient(options));
+      await client.connect();
+      return { client: client.withCommandOptions({}), close: () => client.destroy() };
+    },
+  },
+  {
     name: "redis 6 set to Buffers",
     async open(address) {
       const client = quiet(redis6.createClient(nodeRedisOptions(address)));

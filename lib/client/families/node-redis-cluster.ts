@@ -2,7 +2,7 @@
 import { performance } from "node:perf_hooks";
 import { slotOf } from "../slot.js";
 import type { Command, Primary } from "../transport.js";
-import { AS_TEXT, type NodeRedisClient, NodeRedisTransport } from "./node-redis.js";
+import { AS_BYTES, AS_TEXT, type NodeRedisClient, NodeRedisTransport } from "./node-redis.js";
 
 /** What the store uses of a node-redis cluster, version 4, 5 or 6: `createCluster()`. */
 export interface NodeRedisCluster {
@@ -44,7 +44,7 @@ export class NodeRedisClusterTransport extends NodeRedisTransport {
   #nextLook = 0;
 
   constructor(cluster: NodeRedisCluster) {
-    super(cluster);
+    super(cluster, AS_TEXT, AS_BYTES);
     this.#cluster = cluster;
     this.#findsPrimaries = "isReady" in cluster;
   }

@@ -54,13 +54,24 @@ export const AS_TEXT = { typeMapping: {}, returnBuffers: false, timeout: undefin
 export const AS_BYTES = { ...AS_TEXT, typeMapping: { [BULK_STRING]: Buffer }, returnBuffers: true };
 
 /**
- * Versions 5 and 6 drop a command that waits in their queue when its signal aborts. Version 4 must
- * not get one: it counts such a command twice if it was sent already, and crashes at the next
- * disconnect.
+ * The part of these options that a client needs. Versions 5 and 6 copy their own and these into one
+ * object for each command, and a name that their own have not takes longer than all that the store
+ * does itself; there the default is what is asked for.
  */
-function optionsOf(binary: boolean, signal: AbortSignal | undefined): object {
-  const options = binary ? AS_BYTES : AS_TEXT;
-  return signal === undefined ? options : { ...options, abortSignal: signal };
+export function overriding(client: object, binary: boolean): object {
+  const { _self: base, _commandOptions: own } = client as Version5;
+  if (base === undefined) return binary ? AS_BYTES : AS_TEXT;
+  // Version 5 looks at those of the client from which `withCommandOptions()` has made this one.
+  const had = { ...base._commandOptions, ...own };
+  const needed = Object.entries(AS_TEXT).filter(([name]) => name in had);
+  const { typeMapping } = AS_BYTES;
+  return { ...Object.fromEntries(needed), ...(binary && { typeMapping }) };
+}
+
+/** Where versions 5 and 6 keep the options that all commands of a client have. */
+interface Version5 {
+  readonly _self?: { readonly _commandOptions?: object };
+  readonly _commandOptions?: object;
 }
 
 /** The key prefix of version 6; its raw commands do not apply it. */
@@ -90,16 +101,21 @@ export abstract class NodeRedisTransport implements Transport {
   // A client that was not connected yet cannot be told from a closed one.
   readonly #gate = new Gate(() => this.canQueue());
   readonly #client: { readonly isOpen: boolean };
+  readonly #asText: object;
+  readonly #asBytes: object;
 
-  constructor(client: { readonly isOpen: boolean }) {
+  constructor(client: { readonly isOpen: boolean }, asText: object, asBytes: object) {
     this.#client = client;
     this.keyPrefix = keyPrefixOf(client);
+    this.#asText = asText;
+    this.#asBytes = asBytes;
   }
 
   send(command: Command, key: string, binary: boolean, wait: Wait | undefined): Promise<unknown> {
+    const options = binary ? this.#asBytes : this.#asText;
     return wait === undefined
-      ? this.dispatch(command, key, optionsOf(binary, undefined))
-      : this.#sendLater(command, key, binary, wait);
+      ? this.dispatch(command, key, options)
+      : this.#sendLater(command, key, options, wait);
   }
 
   /** The client keeps this very array until it writes the command, which it does once. */
@@ -124,9 +140,14 @@ export abstract class NodeRedisTransport implements Transport {
 
   protected abstract dispatch(command: Command, key: string, options: object): Promise<unknown>;
 
-  async #sendLater(command: Command, key: string, binary: boolean, wait: Wait): Promise<unknown> {
+  /**
+   * Versions 5 and 6 drop a command that waits in their queue when its signal aborts. Version 4 must
+   * not get one for a command that is sent at once: it counts that twice, and crashes at the next
+   * disconnect.
+   */
+  async #sendLater(command: Command, key: string, options: object, wait: Wait): Promise<unknown> {
     await this.#gate.pass(wait);
-    return this.dispatch(command, key, optionsOf(binary, wait.signal));
+    return this.dispatch(command, key, { ...options, abortSignal: wait.signal });
   }
 }
 
@@ -137,7 +158,7 @@ export class NodeRedisClientTransport extends NodeRedisTransport {
   readonly #client: NodeRedisClient;
 
   constructor(client: NodeRedisClient) {
-    super(client);
+    super(client, overriding(client, false), overriding(client, true));
     this.#client = client;
     this.complaints = new Complaints(client, () => this.isReady());
   }
@@ -176,7 +197,7 @@ export class NodeRedisPoolTransport extends NodeRedisTransport {
   readonly #pool: NodeRedisPool;
 
   constructor(pool: NodeRedisPool) {
-    super(pool);
+    super(pool, AS_TEXT, AS_BYTES);
     this.#pool = pool;
   }
 
@@ -204,7 +225,7 @@ export class NodeRedisSentinelTransport extends NodeRedisTransport {
   readonly #sentinel: NodeRedisSentinel;
 
   constructor(sentinel: NodeRedisSentinel) {
-    super(sentinel);
+    super(sentinel, AS_TEXT, AS_BYTES);
     this.#sentinel = sentinel;
   }
 

@@ -3,7 +3,7 @@ import { performance } from "node:perf_hooks";
 import { fromClient, StoreError } from "../../base/index.js";
 import type { Value } from "../../session/index.js";
 import { Deadline } from "../deadline.js";
-import { AS_BYTES, AS_TEXT, type NodeRedisClient } from "./node-redis.js";
+import { type NodeRedisClient, overriding } from "./node-redis.js";
 
 /** A value with the end of its key. */
 export interface TrackedValue {
@@ -113,7 +113,7 @@ export class NodeRedisTracker implements Tracker {
   ) {
     this.#source = client as TrackableClient;
     this.keyPrefix = prefix;
-    this.#options = binary ? AS_BYTES : AS_TEXT;
+    this.#options = overriding(client, binary);
     this.#timeout = timeout;
     this.#host = host;
     const mostly = { host: () => host, holdsProcess: false };
