@@ -7,10 +7,13 @@ import type { Replacement } from "./transport.js";
 
 /** A question that waits for its answer; times on the monotonic clock. */
 interface Waiting extends Queued<Waiting> {
+  readonly command: string;
+  readonly answer: Promise<unknown>;
   readonly asked: number;
   /** The connection that it went out on, as the client counts them. */
   readonly connection: number;
-  readonly expire: () => void;
+  readonly atDeadline: ((error: StoreError) => Late) | undefined;
+  readonly reject: (error: StoreError) => void;
 }
 
 /** Who learns what became of the questions; times on the monotonic clock. */
@@ -82,15 +85,12 @@ export class Deadline {
   ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const waiting: Waiting = {
+        command,
+        answer,
         asked: performance.now(),
         connection: this.#connection(),
-        expire: () => {
-          const timedOut = this.#timedOut(command);
-          const { error = timedOut, isUnsent, replacement } = atDeadline?.(timedOut) ?? {};
-          if (isUnsent) noteUnsent(error);
-          else noteLate(error, this.#lateAnswer(answer, command, waiting, replacement));
-          reject(error);
-        },
+        atDeadline,
+        reject,
         previous: undefined,
         next: undefined,
         isQueued: false,
@@ -106,7 +106,7 @@ export class Deadline {
           const isOpen = this.#leave(waiting);
           if (isReply(error)) this.#observer?.answered();
           else if (isOpen) this.#observer?.unanswered(waiting.asked);
-          reject(this.#failure(error, command, waiting));
+          reject(this.#failure(error, waiting));
         },
       );
     });
@@ -149,16 +149,20 @@ export class Deadline {
       }
       this.#waiting.remove(waiting);
       this.#observer?.unanswered(waiting.asked);
-      waiting.expire();
+      this.#giveUp(waiting);
     }
   };
 
-  async #lateAnswer(
-    answer: Promise<unknown>,
-    command: string,
-    waiting: Waiting,
-    replacement: Replacement | undefined,
-  ): Promise<LateAnswer> {
+  #giveUp(waiting: Waiting): void {
+    const timedOut = this.#timedOut(waiting.command);
+    const { error = timedOut, isUnsent, replacement } = waiting.atDeadline?.(timedOut) ?? {};
+    if (isUnsent) noteUnsent(error);
+    else noteLate(error, this.#lateAnswer(waiting, replacement));
+    waiting.reject(error);
+  }
+
+  async #lateAnswer(waiting: Waiting, replacement: Replacement | undefined): Promise<LateAnswer> {
+    const { answer, command } = waiting;
     try {
       const value = await answer;
       if (!replacement?.isAnsweredBy(value)) return { status: "fulfilled", value };
@@ -168,12 +172,12 @@ export class Deadline {
       );
       return { status: "rejected", reason: replacement.isFirst ? noteUnsent(reason) : reason };
     } catch (error) {
-      return { status: "rejected", reason: this.#failure(error, command, waiting) };
+      return { status: "rejected", reason: this.#failure(error, waiting) };
     }
   }
 
   /** The typed form of what the client rejected with. */
-  #failure(error: unknown, command: string, { asked, connection }: Waiting): StoreError {
+  #failure(error: unknown, { command, asked, connection }: Waiting): StoreError {
     const took = Math.round(performance.now() - asked);
     const failure = fromClient(error, command, `Redis at ${this.#host()} after ${took} ms`);
     // The refusal of a command that was sent again says nothing about the first time.

@@ -56,10 +56,16 @@ function isoOf(ms: number): string | undefined {
   return lastDate.text;
 }
 
+/** Whether a cookie says when it ends; whatever it says. */
+function hasExpires(cookie: CookieLike | undefined): cookie is CookieLike {
+  const expires = cookie?.expires;
+  return expires !== undefined && expires !== null && expires !== false && expires !== "";
+}
+
 /** `cookie.expires` in ms since the epoch, or `undefined` where the cookie has none. */
 function cookieExpires(cookie: CookieLike | undefined): number | undefined {
-  const expires = cookie?.expires;
-  if (expires === undefined || expires === null || expires === false || expires === "") return;
+  if (!hasExpires(cookie)) return undefined;
+  const { expires } = cookie;
   if (expires === lastDate.text) return lastDate.ms;
   const time =
     expires instanceof Date
@@ -105,8 +111,11 @@ function fromTtl(rules: ExpiryRules, session: object, sid: string): number {
 function idleFrom(rules: ExpiryRules, session: object, sid: string, now: number, inUse: boolean) {
   if (typeof rules.idle === "number") {
     const cookie = cookieOf(session);
+    // The usual case, without reading the date.
+    const maxAge = inUse && hasExpires(cookie) ? maxAgeOf(cookie) : undefined;
+    if (maxAge !== undefined) return maxAge;
     const expires = cookieExpires(cookie);
-    if (expires !== undefined) return (inUse ? maxAgeOf(cookie) : undefined) ?? expires - now;
+    if (expires !== undefined) return expires - now;
   }
   return fromTtl(rules, session, sid);
 }
@@ -115,8 +124,7 @@ function idleFrom(rules: ExpiryRules, session: object, sid: string, now: number,
 function isDated(rules: ExpiryRules, session: object, inUse: boolean): boolean {
   if (typeof rules.idle !== "number") return false;
   const cookie = cookieOf(session);
-  if (cookieExpires(cookie) === undefined) return false;
-  return !inUse || maxAgeOf(cookie) === undefined;
+  return hasExpires(cookie) && (!inUse || maxAgeOf(cookie) === undefined);
 }
 
 /**
@@ -126,7 +134,7 @@ function isDated(rules: ExpiryRules, session: object, inUse: boolean): boolean {
 function limitOf(rules: ExpiryRules, session: object, idle: number): number {
   if (rules.rolling) return rules.absolute;
   const cookie = cookieOf(session);
-  const dated = typeof rules.idle === "number" && cookieExpires(cookie) !== undefined;
+  const dated = typeof rules.idle === "number" && hasExpires(cookie);
   const fixed = dated ? (maxAgeOf(cookie) ?? Number.POSITIVE_INFINITY) : idle;
   return Math.min(fixed, rules.absolute);
 }

@@ -9,12 +9,12 @@ export function patternOf(prefix: string): string {
   return `${prefix.replace(GLOB, "\\$&")}*`;
 }
 
-/** A half of a character: as bytes all of them are the same, and so two ids would be one key. */
-const LONE_SURROGATE = /\p{Surrogate}/u;
-
-/** Whether a text can be told apart from every other one as part of a key. */
+/**
+ * Whether a text can be told apart from every other one as part of a key. Halves of characters cannot:
+ * as bytes all of them are the same, and so two ids would be one key.
+ */
 export function isWellFormed(text: string): boolean {
-  return !LONE_SURROGATE.test(text);
+  return text.isWellFormed();
 }
 
 /** Refuses what cannot be a session id; `prefix + undefined` would be a key like any other. */
