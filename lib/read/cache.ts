@@ -75,8 +75,10 @@ export class CachingPort implements Port {
   /** What the cache holds for a key, if that is known to be what Redis holds. */
   peek(key: string): Cached | undefined {
     const entry = this.#entries.get(key);
-    if (entry === undefined || !this.#tracker.isCoherent()) return undefined;
-    if (performance.now() < entry.until) return entry;
+    if (entry === undefined) return undefined;
+    const now = performance.now();
+    if (!this.#tracker.isCoherent(now)) return undefined;
+    if (now < entry.until) return entry;
     this.#entries.delete(key);
     return undefined;
   }
@@ -121,7 +123,9 @@ export class CachingPort implements Port {
   }
 
   async get(key: string, onAgain?: () => void): Promise<Value | null> {
-    if (this.#writes.has(key) || !this.#tracker.isCoherent()) return this.#port.get(key);
+    if (this.#writes.has(key) || !this.#tracker.isCoherent(performance.now())) {
+      return this.#port.get(key);
+    }
     const read = Symbol();
     this.#reading.set(key, read);
     try {

@@ -29,8 +29,12 @@ export interface TrackingEvents {
 export interface Tracker {
   /** What the client puts in front of every key. */
   readonly keyPrefix: string;
-  /** Whether all announcements have arrived, up to `PING_INTERVAL` + `timeout` ago. */
-  isCoherent(): boolean;
+  /**
+   * Whether all announcements have arrived, up to `PING_INTERVAL` + `timeout` ago.
+   *
+   * @param now - on the monotonic clock
+   */
+  isCoherent(now: number): boolean;
   /** Reads a key, and has the server announce its next change. */
   read(key: string): Promise<TrackedValue>;
   /** Ends the connection, if it is the tracker's own. */
@@ -125,14 +129,14 @@ export class NodeRedisTracker implements Tracker {
     this.#events = events;
   }
 
-  isCoherent(): boolean {
+  isCoherent(now: number): boolean {
     const connection = this.#connection;
     if (connection === undefined) {
       this.#open();
       return false;
     }
     // Not only the timer of the ping: this process may have been stopped for a while.
-    return performance.now() - connection.confirmed <= PING_INTERVAL + this.#timeout;
+    return now - connection.confirmed <= PING_INTERVAL + this.#timeout;
   }
 
   async read(key: string): Promise<TrackedValue> {
