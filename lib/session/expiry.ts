@@ -13,20 +13,32 @@ export interface ExpiryRules<Session extends object = object> {
   readonly touchAfter: number;
 }
 
-/** When a session ends, as ms since the epoch. */
-export interface Lifetime {
+/** When a session ends, as ms since the epoch. Every request makes one: it holds no more than it needs. */
+export class Lifetime {
+  /**
+   * @param now - when it was counted, in ms since the epoch
+   * @param idle - the idle timeout that it was counted from, in ms
+   * @param slack - by how much a renewal may make the session live longer than asked, in ms
+   * @param deadline - when the session ends however long it is used, in ms since the epoch; `Infinity`: never
+   * @param isDated - whether it ends at the date of its cookie, whenever it is used
+   */
+  constructor(
+    readonly now: number,
+    readonly idle: number,
+    readonly slack: number,
+    readonly deadline: number,
+    readonly isDated: boolean,
+  ) {}
+
   /** Exactly when the rules say. */
-  readonly exact: number;
+  get exact(): number {
+    return Math.ceil(Math.min(this.now + this.idle, this.deadline));
+  }
+
   /** Later by the slack, and never beyond the deadline: what a renewal asks Redis for. */
-  readonly relaxed: number;
-  /** The idle timeout that both were counted from, in ms. */
-  readonly idle: number;
-  /** When they were counted, in ms since the epoch. */
-  readonly now: number;
-  /** When the session ends however long it is used, in ms since the epoch; `Infinity`: never. */
-  readonly deadline: number;
-  /** Whether it ends at the date of its cookie, whenever it is used. */
-  readonly isDated: boolean;
+  get relaxed(): number {
+    return Math.ceil(Math.min(this.now + this.idle + this.slack, this.deadline));
+  }
 }
 
 /** The part of `touchAfter` that a session may overrun is never more than this share of its life. */
@@ -166,14 +178,7 @@ export function lifetime(
   // What does not roll needs no slack: there is nothing that a renewal would move.
   const slack = rules.rolling ? Math.max(0, Math.min(rules.touchAfter, idle / SLACK_SHARE)) : 0;
   const deadline = created + limitOf(rules, session, idle);
-  return {
-    exact: Math.ceil(Math.min(now + idle, deadline)),
-    relaxed: Math.ceil(Math.min(now + idle + slack, deadline)),
-    idle,
-    now,
-    deadline,
-    isDated: isDated(rules, session, inUse),
-  };
+  return new Lifetime(now, idle, slack, deadline, isDated(rules, session, inUse));
 }
 
 /**
