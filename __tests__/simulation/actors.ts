@@ -142,6 +142,16 @@ export class Player {
         return;
       case "save":
         return this.#held && this.#save(this.#held);
+      case "save twice":
+        return this.#saveTwice(step.place);
+      case "read": {
+        const sid = this.#stage.jars.get(this.#actor.browser);
+        if (sid !== undefined)
+          await this.#ask({ what: "get", sid }, (store, done) => store.get(sid, done));
+        return;
+      }
+      case "begin":
+        return this.#generate(this.#stage.jars.get(this.#actor.browser));
       case "respond":
         return this.#respond();
       case "destroy":
@@ -193,8 +203,7 @@ export class Player {
     this.#hold(sid, session as unknown as Tree, true);
   }
 
-  #generate(): void {
-    const sid = `sid${++this.#stage.counts.sids}`;
+  #generate(sid = `sid${++this.#stage.counts.sids}`): void {
     const { Session, Cookie } = this.#server.express;
     const session = new Session({ sessionID: sid });
     // Of three browsers each gets a cookie of another kind.
@@ -270,6 +279,15 @@ export class Player {
     held.saved = hashOf(session);
     const asked: Asked = { what: "save", sid, held, isNew: held.isNew, idle: idleOf(session) };
     await this.#ask(asked, (store, done) => store.set(sid, session as never, done));
+  }
+
+  async #saveTwice(place: string): Promise<void> {
+    const held = this.#held;
+    if (held === undefined) return;
+    const first = this.#save(held);
+    this.#change(place, `${this.#value}b`);
+    const results = await Promise.allSettled([first, this.#save(held)]);
+    for (const { reason } of results as Partial<PromiseRejectedResult>[]) if (reason) throw reason;
   }
 
   async #destroy(): Promise<void> {

@@ -48,10 +48,15 @@ function seedOf(campaign: number, number: number): number {
   return (campaign + number) >>> 0;
 }
 
-/** Runs plans until one fails or all are done. */
+/**
+ * Runs plans until one fails or all are done.
+ *
+ * @param last - after which run no further one is of interest
+ */
 export async function campaign(
   { seed, runs, workers, worker, patches = [], until = Infinity, shrink = true }: Job,
   onProgress: (runs: number) => void = () => {},
+  last: () => number = () => runs,
 ): Promise<Result> {
   catchRejections();
   // Where errors come from costs time, and is of interest only to who reads the history.
@@ -62,7 +67,8 @@ export async function campaign(
   let events = 0;
   let done = 0;
   let fingerprint = 0;
-  for (let number = worker; number < runs && Date.now() < until; number += workers) {
+  const isOn = (number: number) => number < Math.min(runs, last()) && Date.now() < until;
+  for (let number = worker; isOn(number); number += workers) {
     const plan = planOf(seedOf(seed, number));
     const outcome = await run(plan, house);
     done++;

@@ -40,6 +40,12 @@ export type Step =
   | { readonly do: "log out" }
   | { readonly do: "maxAge"; readonly ms: number }
   | { readonly do: "save" }
+  /** Saves, goes on and saves again, before the first is answered. */
+  | { readonly do: "save twice"; readonly place: string }
+  /** Loads the session of the browser and does nothing with it. */
+  | { readonly do: "read" }
+  /** An app that makes its ids itself begins a session under one that there may be already. */
+  | { readonly do: "begin" }
   /** The response ends: express-session saves what was changed and touches what was not. */
   | { readonly do: "respond" }
   | { readonly do: "destroy" }
@@ -162,7 +168,9 @@ export function planOf(seed: number): Plan {
   const limited = users && often(0.4);
   const rolling = !often(0.12);
   const absolute = often(0.12);
-  const variant: Variant = {
+  const drawn = also("a scene", 0.3) ? chance.pick(SCENES, "which scene") : undefined;
+  const scene = drawn?.isOpen ? undefined : drawn;
+  const usual: Variant = {
     rolling,
     absolute,
     touchAfter: pick([60, 60, 0]),
@@ -179,7 +187,8 @@ export function planOf(seed: number): Plan {
     disableTouch: also("no touch", 0.04),
     requireNewId: users && also("new ids", 0.1),
   };
-  const processes = pick([1, 2, 2, 3]);
+  const variant = { ...usual, ...scene?.options(chance) };
+  const processes = Math.max(pick([1, 2, 2, 3]), scene === undefined ? 1 : 2);
   const troubled = often(0.4);
   const browsers = pick([1, 1, 2, 3]);
 
@@ -249,6 +258,16 @@ export function planOf(seed: number): Plan {
       steps,
     });
   }
+  for (const [index, steps] of (scene?.play(new Chance(seed ^ 1)) ?? []).entries()) {
+    actors.push({
+      name: `actor ${actors.length + 1}`,
+      process: chance.below(2, `where ${index}`),
+      store: 0,
+      browser: scene?.sharesBrowser ? 0 : index % 3,
+      callbacks: index === 1,
+      steps,
+    });
+  }
   const troubles: Trouble[] = [];
   for (let left = pick([0, 1, 1, 2, 3, 5]); left > 0; left--) {
     const after = pick([0, 5, 20, 50, 100, 200, 500, 1500, 5000]) + below(30);
@@ -286,6 +305,171 @@ export function planOf(seed: number): Plan {
   }
   return { seed, processes, variant, actors, troubles };
 }
+
+/** A situation that chance alone seldom makes; it is played beside the rest of a plan. */
+interface Scene {
+  /** What it finds is not settled yet: no run plays it. */
+  readonly isOpen?: boolean;
+  readonly sharesBrowser: boolean;
+  options(chance: Chance): Partial<Variant>;
+  /** The steps of each of its actors. */
+  play(chance: Chance): Step[][];
+}
+
+const wait = (chance: Chance, name: string, choices: readonly number[]): Step => ({
+  do: "wait",
+  ms: chance.pick(choices, name),
+});
+
+const SCENES: readonly Scene[] = [
+  // Some only read, while others write.
+  {
+    sharesBrowser: true,
+    options: (chance) => ({ cache: true, disableTouch: chance.of("no touch here") < 0.5 }),
+    play: (chance) =>
+      [0, 1, 2].map((actor) => {
+        const steps: Step[] = [{ do: "request" }, { do: "set", place: "x" }, { do: "save" }];
+        for (let turn = 0; turn < 4; turn++) {
+          steps.push(wait(chance, `wait ${actor} ${turn}`, [1, 2, 5, 30, 1200, 2000]));
+          if (chance.of(`writes ${actor} ${turn}`) < (actor === 0 ? 0.7 : 0.15)) {
+            steps.push({ do: "request" }, { do: "set", place: "y" }, { do: "save" });
+          } else steps.push({ do: "read" });
+        }
+        return steps;
+      }),
+  },
+  // A save without an answer, another's change in the same places, and the save again.
+  {
+    isOpen: true,
+    sharesBrowser: true,
+    options: () => ({ conflict: "merge" }),
+    play: (chance) => {
+      const place = chance.pick(["x", "box/a"], "place");
+      const again = chance.pick<Step[]>(
+        [[], [{ do: "undo" }], [{ do: "set", place }], [{ do: "set", place: "z" }]],
+        "again",
+      );
+      const waits = [1, 5, 20, 120, 300];
+      return [
+        [
+          ...([{ do: "request" }, { do: "save" }, { do: "wait", ms: 40 }] as const),
+          ...([{ do: "request" }, { do: "set", place: "y" }, { do: "set", place }] as const),
+          ...(chance.of("a login") < 0.4 ? [{ do: "log in", user: "ada" } as const] : []),
+          { do: "trouble", fault: chance.pick(FAULTS, "fault") },
+          { do: "save" },
+          wait(chance, "before", waits),
+          ...again,
+          { do: "save" },
+          wait(chance, "after", waits),
+          { do: "save" },
+        ],
+        [
+          { do: "wait", ms: 60 },
+          wait(chance, "late", waits),
+          { do: "request" },
+          { do: chance.of("removes") < 0.3 ? "delete" : "set", place },
+          { do: "save" },
+        ],
+      ];
+    },
+  },
+  // Everybody logs in at once.
+  {
+    sharesBrowser: false,
+    options: (chance) => ({
+      users: true,
+      limit: chance.pick([1, 2], "limit"),
+      rejects: chance.of("rejects") < 0.5,
+    }),
+    play: (chance) =>
+      [0, 1, 2, 3].map((actor): Step[] => [
+        wait(chance, `first ${actor}`, [1, 1, 30, 400]),
+        { do: "request" },
+        { do: "log in", user: chance.pick(["ada", "ada", "ada", "bob"], `who ${actor}`) },
+        { do: "save" },
+        wait(chance, `then ${actor}`, [1, 30, 400, 5500]),
+        chance.pick<Step>(
+          [
+            { do: "destroy" },
+            { do: "regenerate" },
+            { do: "log out" },
+            { do: "log in", user: "bob" },
+            { do: "set", place: "x" },
+          ],
+          `what ${actor}`,
+        ),
+        { do: "log in", user: chance.pick(USERS, `again ${actor}`) },
+        { do: "save" },
+        { do: "respond" },
+      ]),
+  },
+  // The app makes its ids itself: two may begin the same session.
+  {
+    isOpen: true,
+    sharesBrowser: true,
+    options: () => ({}),
+    play: (chance) =>
+      [0, 1].map((actor): Step[] => [
+        { do: "request" },
+        { do: "save" },
+        wait(chance, `${actor} waits`, [1, 10, 100, 5500]),
+        { do: "begin" },
+        { do: "set", place: "x" },
+        { do: "save" },
+        { do: "set", place: "y" },
+        { do: "respond" },
+      ]),
+  },
+  // Nobody waits for an answer.
+  {
+    sharesBrowser: true,
+    options: () => ({}),
+    play: (chance) =>
+      [0, 1].map((actor): Step[] => [
+        { do: "request" },
+        { do: "save" },
+        wait(chance, `${actor} waits`, [1, 10, 50]),
+        { do: "save twice", place: "x" },
+        ...(chance.of(`${actor} spoils`) < 0.3 ? [{ do: "spoil" } as const] : []),
+        { do: "save twice", place: "x" },
+        { do: "save twice", place: "box/a" },
+        { do: "respond" },
+      ]),
+  },
+  // A logout without an answer, and a request that is still running; or one whose time is over.
+  {
+    sharesBrowser: true,
+    options: (chance) => ({ users: chance.of("users") < 0.5 }),
+    play: (chance) => [
+      [
+        { do: "request" },
+        { do: "save" },
+        { do: "wait", ms: 40 },
+        { do: "request" },
+        { do: "set", place: "x" },
+        { do: "trouble", fault: chance.pick(FAULTS, "fault") },
+        ...(chance.of("is over") < 0.3
+          ? ([{ do: "maxAge", ms: 2 }, { do: "wait", ms: 5 }, { do: "save" }] as const)
+          : ([{ do: "destroy" }] as const)),
+      ],
+      [
+        { do: "wait", ms: 45 },
+        { do: "request" },
+        wait(chance, "runs", [5, 30, 110, 250, 400]),
+        chance.pick<Step>(
+          [
+            { do: "set", place: "y" },
+            { do: "log in", user: "bob" },
+          ],
+          "what",
+        ),
+        { do: "save" },
+        wait(chance, "runs on", [5, 30, 110, 250]),
+        { do: "respond" },
+      ],
+    ],
+  },
+];
 
 /** What an actor does seldom, in between. */
 function extend(steps: Step[], chance: Chance): void {

@@ -19,8 +19,19 @@ const { campaign } = /** @type {Simulator} */ (own.load(join(here, "campaign.ts"
 
 const tell = (/** @type {Message} */ message) => process.send?.(message);
 
-process.once("message", (job) => {
-  campaign(/** @type {Job} */ (job), (runs) => tell({ runs })).then(
+/** After this run no further one is of interest. */
+let last = Number.POSITIVE_INFINITY;
+
+process.on("message", (/** @type {Job | { stop: number }} */ message) => {
+  if ("stop" in message) {
+    last = Math.min(last, message.stop);
+    return;
+  }
+  campaign(
+    message,
+    (runs) => tell({ runs }),
+    () => last,
+  ).then(
     (result) => tell({ result }),
     (error) => tell({ error: String(error.stack) }),
   );

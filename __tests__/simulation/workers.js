@@ -46,7 +46,13 @@ export async function simulate(
         let timer = setTimeout(hangs, patience);
         child.on("message", (/** @type {Message} */ message) => {
           clearTimeout(timer);
-          if ("result" in message) return resolve(message.result);
+          if ("result" in message) {
+            const { failure } = message.result;
+            // The others go on up to that run only: they may find an earlier one.
+            if (failure)
+              for (const other of children) if (other.connected) other.send({ stop: failure.runs });
+            return resolve(message.result);
+          }
           if ("error" in message) return reject(new Error(message.error));
           timer = setTimeout(hangs, patience);
           done[worker] = message.runs;
