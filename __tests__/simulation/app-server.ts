@@ -3,7 +3,7 @@ import * as crypto from "node:crypto";
 import { join } from "node:path";
 import type { RedisStore, Script } from "../../lib/index.js";
 import { SealingKey } from "../../lib/session/seal.js";
-import { type Network, SimulatedClient } from "./client.js";
+import { type Network, SESSIONS, SimulatedClient } from "./client.js";
 import { Loader, type Patch, root } from "./loader.js";
 import { TIMEOUT, TTL, type Variant } from "./plan.js";
 import { Chance, Clock, globalsOf } from "./time.js";
@@ -29,8 +29,7 @@ interface ExpressSession {
 
 const LIB = join(root, "lib");
 const EXPRESS_SESSION = join(root, "node_modules/express-session");
-/** Sessions begin with this. */
-export const PREFIX = "s:";
+export const PREFIX = SESSIONS;
 
 /**
  * The library as one process has it. Loading takes long, so it serves many runs, one process after

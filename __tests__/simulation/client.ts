@@ -40,12 +40,18 @@ export interface Network {
   pausedUntil: number;
   /** Told what goes on; `undefined` where nobody reads it. */
   readonly tell: ((what: string) => void) | undefined;
+  /** What Redis holds for a session, for readers. */
+  readonly shown: (stored: Buffer, sid: string) => string;
 }
 
 /** The process that looks at what is left in the end; nothing disturbs it. */
 export const OBSERVER = "observer";
 
 const LATENCIES = [0, 1, 1, 1, 2, 2, 3, 5, 8, 13];
+
+/** Session keys begin with this. */
+export const SESSIONS = "s:";
+const SEALED = /^rss1\./;
 
 /** Which commands only read. */
 const READS = new Set([
@@ -179,9 +185,12 @@ export class Link {
       return;
     }
     const reply = this.#reply(asked.words);
-    tell?.(
-      `${this.name}: ${shownCommand(asked.words)} → ${shownReply(reply)}${fault ? ` (${fault})` : ""}`,
-    );
+    if (tell) {
+      const { words } = asked;
+      const read = readerOf(words, this.#network);
+      const done = `${shownCommand(words, read)} → ${shownReply(reply, read)}`;
+      tell(`${this.name}: ${done}${fault ? ` (${fault})` : ""}`);
+    }
     if (!this.isOpen) return;
     if (fault === "answer lost" || fault === "command twice") {
       if (fault === "command twice") this.#client.again = asked;
@@ -423,18 +432,33 @@ function converted(reply: Reply, bytes: boolean): unknown {
   return bytes ? Buffer.from(reply, "latin1") : textOf(reply);
 }
 
+/** Shows a text or bytes to readers. */
+type Read = (value: Value) => string;
+
+/** What is sealed is shown as it was before that. */
+function readerOf(words: Value[], { shown }: Network): Read {
+  const key = words.map(String).find((word) => word.startsWith(SESSIONS));
+  return (value) => {
+    const text = typeof value === "string" ? value : Buffer.from(value).toString("latin1");
+    if (!SEALED.test(text)) return text;
+    return `sealed ${shown(Buffer.from(text, "latin1"), (key ?? "").slice(SESSIONS.length))}`;
+  };
+}
+
 /** A command for readers: a script by its first line of substance. */
-function shownCommand([name = "", ...rest]: Value[]): string {
+function shownCommand([name = "", ...rest]: Value[], read: Read): string {
   const words = rest.map((word) => {
-    const text = typeof word === "string" ? word : Buffer.from(word).toString("latin1");
-    return text.length > 160 ? `${text.slice(0, 30)}…` : text === "" ? '""' : text;
+    const text = read(word);
+    const isScript = text.includes("redis.call");
+    return isScript || text.length > 500 ? `${text.slice(0, 30)}…` : text === "" ? '""' : text;
   });
   return [name, ...words].join(" ").replace(/[\n\r]/g, " ");
 }
 
-function shownReply(reply: Reply): string {
+function shownReply(reply: Reply, read: Read): string {
   if (reply === null) return "nil";
   if (reply instanceof Refusal) return reply.message;
   if (reply instanceof Status) return reply.text;
-  return Array.isArray(reply) ? `[${reply.map(shownReply).join(" ")}]` : String(reply);
+  if (Array.isArray(reply)) return `[${reply.map((each) => shownReply(each, read)).join(" ")}]`;
+  return typeof reply === "string" ? read(reply) : String(reply);
 }

@@ -1,6 +1,6 @@
 // Runs one plan from its beginning to its rest, and asks the contract what it says.
 import { Player, type Stage, sessionOf } from "./actors.js";
-import { AppServer, PREFIX, Room, SCRIPTS } from "./app-server.js";
+import { AppServer, opened, PREFIX, Room, SCRIPTS } from "./app-server.js";
 import { Link, type Network, OBSERVER, type SimulatedClient } from "./client.js";
 import { type Broken, contract, type Leniencies } from "./contract.js";
 import { type Finale, History, placesOf, type Rules, type Why } from "./history.js";
@@ -100,6 +100,7 @@ class Run {
       downUntil: 0,
       pausedUntil: 0,
       tell,
+      shown: opened,
     };
   }
 
