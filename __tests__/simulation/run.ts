@@ -1,6 +1,6 @@
 // Runs one plan from its beginning to its rest, and asks the contract what it says.
 import { Player, type Stage, sessionOf } from "./actors.js";
-import { AppServer, opened, PREFIX, Room, SCRIPTS } from "./app-server.js";
+import { AppServer, PREFIX, Room, SCRIPTS, shownStored } from "./app-server.js";
 import { Link, type Network, OBSERVER, type SimulatedClient } from "./client.js";
 import { type Broken, contract, type Leniencies } from "./contract.js";
 import { type Finale, History, placesOf, type Rules, type Why } from "./history.js";
@@ -100,7 +100,7 @@ class Run {
       downUntil: 0,
       pausedUntil: 0,
       tell,
-      shown: opened,
+      shown: shownStored,
     };
   }
 
@@ -180,7 +180,7 @@ class Run {
       this.#clients((client) => client.publish(`__keyspace@0__:${key}`, events));
     }
     this.#fingerprint = hashOf(
-      `${this.#fingerprint} ${key} ${this.#time.now} ${shownStored(after)}`,
+      `${this.#fingerprint} ${key} ${this.#time.now} ${fingerprintOf(after)}`,
     );
     if (!key.startsWith(PREFIX)) {
       const { losses, forgotten } = this.#history;
@@ -430,7 +430,7 @@ function userOf(stored: Stored, sid: string): unknown {
   return stored.type === "string" ? sessionOf(stored.text, sid).user : undefined;
 }
 
-function shownStored(stored: Stored | undefined): string {
+function fingerprintOf(stored: Stored | undefined): string {
   if (stored === undefined) return "nothing";
   const content =
     stored.type === "string"
