@@ -22,18 +22,19 @@ const { values, positionals } = parseArgs({
   },
 });
 
-let applied = true;
-for (const mutant of mutants) {
+const applied = mutants.filter((mutant) => {
   try {
     patched(readFileSync(join(root, mutant.file), "utf8"), mutant);
+    return true;
   } catch (error) {
-    applied = false;
     console.error(`"${mutant.name}" no longer applies: ${/** @type {Error} */ (error).message}`);
+    return false;
   }
-}
-if (values.apply || !applied) process.exit(applied ? 0 : 1);
+});
+const isWhole = applied.length === mutants.length;
+if (values.apply) process.exit(isWhole ? 0 : 1);
 
-const chosen = mutants.filter(
+const chosen = applied.filter(
   ({ name, file }) =>
     positionals.length === 0 ||
     positionals.some((word) => name.includes(word) || file.includes(word)),
@@ -66,4 +67,4 @@ for (const mutant of chosen) {
   console.log(`${outcome}, ${took} s: ${mutant.name} (${mutant.file})`);
 }
 console.log(`${chosen.length - survivors} of ${chosen.length} mutants caught`);
-process.exitCode = survivors > 0 ? 1 : 0;
+process.exitCode = survivors > 0 || !isWhole ? 1 : 0;

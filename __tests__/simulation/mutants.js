@@ -234,8 +234,8 @@ export const mutants = [
     ],
     [
       "the slack is taken off the life",
-      "Math.min(now + idle + slack, deadline)",
-      "Math.min(now + idle - slack, deadline)",
+      "Math.min(this.now + this.idle + this.slack, this.deadline)",
+      "Math.min(this.now + this.idle - this.slack, this.deadline)",
     ],
     [
       "the slack is ten times what it may be",
@@ -338,8 +338,8 @@ export const mutants = [
     ],
     [
       "a read beside an own write fills the cache",
-      "if (this.#writes.has(key) || !this.#tracker.isCoherent()) return",
-      "if (!this.#tracker.isCoherent()) return",
+      "if (this.#writes.has(key) || !this.#tracker.isCoherent(performance.now())) {",
+      "if (!this.#tracker.isCoherent(performance.now())) {",
     ],
   ]),
   ...of("client/deadline", [
