@@ -12,6 +12,9 @@ const LEFT_OUT = [
   "/docs/",
   "/tools/",
   "/simulation/",
+  // They bring keys of their own, and write sessions in plain where that is what they are about.
+  "/store/keys-rotate",
+  "/store/sealed-sessions",
   // They have servers of their own, which are not searched.
   "/client/",
   // They look at the text itself, at its length, or at the list of clients of the server; or give one
