@@ -13,6 +13,7 @@ import {
   refusal,
   sessionOf,
   type TestClient,
+  unlessSealed,
 } from "../support/store.js";
 import { through } from "../support/through.js";
 
@@ -392,7 +393,7 @@ describe("a conflict function", () => {
   });
 });
 
-describe("beside connect-redis on the same keys", () => {
+unlessSealed.describe("beside connect-redis on the same keys", () => {
   async function both() {
     const client = await connect(6, server.url);
     const prefix = freshPrefix();
