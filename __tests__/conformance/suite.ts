@@ -354,6 +354,13 @@ export function conformance(name: string, open: () => Promise<Subject>): void {
       expect(await store.whyGone("nobody")).toMatchObject({ reason: "expired-or-evicted" });
       const binary = sibling(store, { serializer: BINARY, endings: { keepFor: 60 } });
       expect(await binary.whyGone("sid-0")).toEqual(await store.whyGone("sid-0"));
+      // A note that is evicted leaves no reason, and not that of another session.
+      const gone = { reason: "expired-or-evicted", at: null, because: undefined };
+      for (const sid of sids.slice(1)) {
+        expect(await raw(`ended:${store.prefix}${store.handleOf(sid)}`, "DEL")).toBe(1);
+        expect(await store.whyGone(sid)).toEqual(gone);
+      }
+      expect(await store.whyGone("sid-0")).toMatchObject({ reason: "logout" });
     });
 
     test.each([undefined, BINARY])(

@@ -139,6 +139,17 @@ describe("whyGone", () => {
     expect(await notes(store)).toEqual([]);
   });
 
+  test.each<[string, string[]]>([
+    ["of a reason that there is not", ["reason", "constructor", "at", "1"]],
+    ["without a time", ["reason", "logout"]],
+    ["of a time that is none", ["reason", "logout", "at", "never"]],
+    ["of something else", ["sid", "SECRET"]],
+  ])("a note %s, which somebody else has written, is none", async (_, fields) => {
+    const store = remembering();
+    await rawOf(client).send("HSET", `ended:${store.prefix}${store.handleOf("sid")}`, ...fields);
+    expect(await store.whyGone("sid")).toEqual(GONE);
+  });
+
   test("an id that is used again has its session, which nothing forbids", async () => {
     const store = remembering();
     await store.set("sid", sessionOf());

@@ -32,6 +32,17 @@ export interface EndingsContext {
   readonly telling: Telling;
 }
 
+const REASONS: ReadonlySet<unknown> = new Set<EndingReason>([
+  "logout",
+  "regenerated",
+  "revoked",
+  "limit",
+]);
+
+function isReason(text: unknown): text is EndingReason {
+  return REASONS.has(text);
+}
+
 /** So many notes go out at a time. */
 const BATCH = 100;
 
@@ -80,12 +91,12 @@ export class Endings {
   async why(handle: string): Promise<WhyGone> {
     const reply = await this.#port.runOn(READ_NOTE, [this.#nameOf(handle)], []);
     const [reason, at, because] = reply as (string | null)[];
-    if (!reason) return { reason: "expired-or-evicted", at: null, because: undefined };
-    return {
-      reason: reason as EndingReason,
-      at: new Date(Number(at)),
-      because: because ?? undefined,
-    };
+    const time = new Date(Number(at ?? Number.NaN));
+    // Whoever can write to Redis can write there what he likes.
+    if (!isReason(reason) || Number.isNaN(time.getTime())) {
+      return { reason: "expired-or-evicted", at: null, because: undefined };
+    }
+    return { reason, at: time, because: because ?? undefined };
   }
 
   /**
