@@ -270,8 +270,10 @@ export async function fuzzInput({ RedisStore, client, seed, goesOn }) {
       "userId",
       "maxSessionsPerUser",
       "onLimit",
+      "requireNewId",
       "name",
       "endings",
+      "encryption",
       text(random),
     ];
     const given = Object.fromEntries(

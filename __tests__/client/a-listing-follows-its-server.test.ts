@@ -28,7 +28,7 @@ test.each(ways)(
       await Promise.all(sids.map((sid) => direct.set(sid, sessionOf())));
       // Nothing says that both number their keys in the same way.
       if (url === second.url) {
-        for (const sid of sids.slice(0, 1000)) await direct.destroy(sid);
+        await Promise.all(sids.slice(0, 1000).map((sid) => direct.destroy(sid)));
       }
     }
     const listed = new Set<string>();

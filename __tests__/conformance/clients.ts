@@ -242,10 +242,23 @@ function userOf([first]: readonly Address[]): { username?: string; password?: st
   return username === undefined || password === undefined ? {} : { username, password };
 }
 
+/**
+ * The options of a cluster of node-redis, and how it ends: closed after a failover, it may forget one
+ * of its clients, which would connect again for ever.
+ */
 function nodeRedisCluster(addresses: readonly Address[]) {
+  let isOpen = true;
+  const reconnectStrategy = (retries: number) =>
+    isOpen ? Math.min(50 * 2 ** retries, 2000) : new Error("the cluster was closed");
   return {
-    rootNodes: addresses.map(({ port }) => ({ socket: { host, port } })),
-    defaults: userOf(addresses),
+    options: {
+      rootNodes: addresses.map(({ port }) => ({ socket: { host, port } })),
+      defaults: { ...userOf(addresses), socket: { reconnectStrategy } },
+    },
+    ending: (close: () => unknown) => () => {
+      isOpen = false;
+      return close();
+    },
   };
 }
 
@@ -263,44 +276,47 @@ export const clusters: readonly Way<readonly Address[]>[] = [
   {
     name: "redis 4",
     async open(addresses) {
-      const client = quiet(redis4.createCluster(nodeRedisCluster(addresses)));
+      const { options, ending } = nodeRedisCluster(addresses);
+      const client = quiet(redis4.createCluster(options));
       await client.connect();
-      return { client, close: () => client.disconnect() };
+      return { client, close: ending(() => client.disconnect()) };
     },
   },
   {
     name: "redis 4 with useReplicas",
     async open(addresses) {
-      const options = { ...nodeRedisCluster(addresses), useReplicas: true };
-      const client = quiet(redis4.createCluster(options));
+      const { options, ending } = nodeRedisCluster(addresses);
+      const client = quiet(redis4.createCluster({ ...options, useReplicas: true }));
       await client.connect();
-      return { client, close: () => client.disconnect() };
+      return { client, close: ending(() => client.disconnect()) };
     },
   },
   {
     name: "redis 5 with useReplicas",
     async open(addresses) {
-      const options = { ...nodeRedisCluster(addresses), useReplicas: true };
-      const client = quiet(redis5.createCluster(options));
+      const { options, ending } = nodeRedisCluster(addresses);
+      const client = quiet(redis5.createCluster({ ...options, useReplicas: true }));
       await client.connect();
-      return { client, close: () => client.destroy() };
+      return { client, close: ending(() => client.destroy()) };
     },
   },
   {
     name: "redis 6",
     async open(addresses) {
-      const client = quiet(redis6.createCluster(nodeRedisCluster(addresses)));
+      const { options, ending } = nodeRedisCluster(addresses);
+      const client = quiet(redis6.createCluster(options));
       await client.connect();
-      return { client, close: () => client.destroy() };
+      return { client, close: ending(() => client.destroy()) };
     },
   },
   {
     name: "redis 6 with RESP2, keyPrefix, useReplicas, minimizeConnections",
     keyPrefix,
     async open(addresses) {
+      const { options, ending } = nodeRedisCluster(addresses);
       const client = quiet(
         redis6.createCluster({
-          ...nodeRedisCluster(addresses),
+          ...options,
           RESP: 2,
           keyPrefix,
           useReplicas: true,
@@ -308,7 +324,7 @@ export const clusters: readonly Way<readonly Address[]>[] = [
         }),
       );
       await client.connect();
-      return { client, close: () => client.destroy() };
+      return { client, close: ending(() => client.destroy()) };
     },
   },
   {

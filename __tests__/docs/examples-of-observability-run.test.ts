@@ -1,56 +1,9 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { cp, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
-import { createInterface } from "node:readline";
 import parsePrometheus from "parse-prometheus-text-format";
 import { Browser } from "../support/app-folder.js";
-import { type Build, build } from "../support/build.js";
-import { type Server, startServer } from "../support/servers.js";
+import { examplesOf } from "../support/examples.js";
 import { until } from "../support/store.js";
 
-let built: Build;
-let server: Server;
-const children: ChildProcess[] = [];
-
-beforeAll(async () => {
-  [built, server] = await Promise.all([build(), startServer()]);
-  // The examples import the package by its name.
-  const exports = {
-    ".": "./index.js",
-    "./bearer": "./bearer/bearer.js",
-    "./metrics": "./metrics/index.js",
-  };
-  const self = { name: "redis-session-store", type: "module", exports };
-  await writeFile(join(built.dir, "package.json"), JSON.stringify(self));
-  await cp(resolve(__dirname, "../../examples"), join(built.dir, "examples"), { recursive: true });
-}, 60_000);
-afterAll(() => Promise.allSettled([server?.stop(), built?.remove()]));
-beforeEach(() => server.command("FLUSHALL"));
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill();
-});
-
-/** Starts an example; the lines that it prints, once one says where it listens. */
-async function start(example: string): Promise<{ lines: string[]; at: string }> {
-  const env = {
-    ...process.env,
-    REDIS_URL: server.url,
-    PORT: "0",
-    METRICS_PORT: "0",
-    SESSION_SECRET: "0123456789abcdef0123456789abcdef",
-  };
-  const child = spawn(process.execPath, [join(built.dir, "examples/observability", example)], {
-    env,
-    stdio: ["ignore", "pipe", "ignore"],
-  });
-  children.push(child);
-  const lines: string[] = [];
-  createInterface(child.stdout).on("line", (line) => lines.push(line));
-  const listening = () => lines.find((line) => line.startsWith("listening on "));
-  await until(() => listening() !== undefined || child.exitCode !== null);
-  expect(child.exitCode).toBeNull();
-  return { lines, at: (listening() ?? "").replace("listening on ", "") };
-}
+const { start, server } = examplesOf("observability");
 
 test("messages: every operation, as a line of JSON with the handle and without the id", async () => {
   const { lines, at } = await start("messages.js");
@@ -109,14 +62,14 @@ test("readiness: red while the store is down, also without traffic, and green ag
   const { at } = await start("readiness.js");
   const ready = async () => (await fetch(`${at}/ready`)).status;
   await until(async () => (await ready()) === 200);
-  server.kill("SIGSTOP");
+  server().kill("SIGSTOP");
   try {
     // Nobody has asked for a session, and nobody does.
     expect(await ready()).toBe(503);
     expect(await (await fetch(`${at}/ready`)).text()).toMatch(/^not ready: ERR_/);
     expect((await fetch(`${at}/live`)).status).toBe(200);
   } finally {
-    server.kill("SIGCONT");
+    server().kill("SIGCONT");
   }
   await until(async () => (await ready()) === 200);
 });
@@ -136,6 +89,6 @@ test("why-logged-out: the login page says why", async () => {
   expect(await phone.get(at)).toMatch(/You were logged out at \d\d:\d\d: .* third device/);
   await tablet.post(`${at}/logout`);
   expect(await tablet.get(at)).toMatch(/You logged out at \d\d:\d\d\./);
-  await server.command("FLUSHALL");
+  await server().command("FLUSHALL");
   expect(await desk.get(at)).toContain("You were away for too long.");
 });

@@ -1,59 +1,12 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { cp, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
-import { createInterface } from "node:readline";
 import request from "supertest";
 import { WebSocket } from "ws";
-import { type Build, build } from "../support/build.js";
-import { type Server, startServer } from "../support/servers.js";
+import { examplesOf } from "../support/examples.js";
 import { connect, makeStore, until } from "../support/store.js";
 
-let built: Build;
-let server: Server;
-const children: ChildProcess[] = [];
-
-beforeAll(async () => {
-  [built, server] = await Promise.all([build(), startServer()]);
-  // The examples import the package by its name.
-  const exports = { ".": "./index.js", "./bearer": "./bearer/bearer.js" };
-  const self = { name: "redis-session-store", type: "module", exports };
-  await writeFile(join(built.dir, "package.json"), JSON.stringify(self));
-  await cp(resolve(__dirname, "../../examples"), join(built.dir, "examples"), { recursive: true });
-}, 60_000);
-afterAll(() => Promise.allSettled([server?.stop(), built?.remove()]));
-beforeEach(() => server.command("FLUSHALL"));
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill();
-});
-
-/** Starts an example; the lines that it prints, once it has printed the first. */
-async function start(example: string): Promise<string[]> {
-  const env = {
-    ...process.env,
-    REDIS_URL: server.url,
-    PORT: "0",
-    SESSION_SECRET: "0123456789abcdef0123456789abcdef",
-  };
-  const child = spawn(process.execPath, [join(built.dir, "examples/users", example)], {
-    env,
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  children.push(child);
-  const lines: string[] = [];
-  createInterface(child.stdout).on("line", (line) => lines.push(line));
-  await until(() => lines.length > 0 || child.exitCode !== null);
-  expect(child.exitCode).toBeNull();
-  return lines;
-}
-
-/** Where an example listens. */
-async function address(example: string): Promise<string> {
-  const [line = ""] = await start(example);
-  return line.replace("listening on ", "");
-}
+const { start, server } = examplesOf("users");
 
 test("token-login: a token is good until the logout, or the next login", async () => {
-  const at = await address("token-login.js");
+  const { at } = await start("token-login.js");
   const login = async (password: string) =>
     request(at).post("/login").send({ user: "ada", password });
   const get = (token: string) =>
@@ -76,7 +29,7 @@ test("token-login: a token is good until the logout, or the next login", async (
 });
 
 test("your-devices: each session of the user has a button that ends it", async () => {
-  const at = await address("your-devices.js");
+  const { at } = await start("your-devices.js");
   const device = (name: string) => request.agent(at).set("User-Agent", name);
   const [laptop, phone, tablet, other] = ["laptop", "phone", "<tablet>", "other"].map(device);
   for (const agent of [laptop, phone, tablet]) {
@@ -91,7 +44,7 @@ test("your-devices: each session of the user has a button that ends it", async (
   expect(shown).not.toContain("<td>other");
   const [, button] = /<td>phone<\/td>.*?value="([\w-]+)"/.exec(shown) ?? [];
   // No page shows a session id.
-  const keys = (await server.command("KEYS", "sess:*")) as string[];
+  const keys = (await server().command("KEYS", "sess:*")) as string[];
   for (const key of keys) expect(shown).not.toContain(key.slice("sess:".length));
   // Only the user can press it.
   await other?.post("/revoke").type("form").send({ device: button });
@@ -108,7 +61,7 @@ test("your-devices: each session of the user has a button that ends it", async (
 });
 
 test("websocket-chat: it ends when the session is revoked", async () => {
-  const at = await address("websocket-chat.js");
+  const { at } = await start("websocket-chat.js");
   const login = async (user: string) => {
     const { body, headers } = await request(at).post(`/login/${user}`);
     expect(headers["cache-control"]).toBe("no-store");
@@ -153,25 +106,25 @@ test("websocket-chat: it ends when the session is revoked", async () => {
   expect(first.log.at(-1)).toBe("closed 4001");
   expect(second.log).toHaveLength(2);
   // An administrator, or any other program, ends it just as well.
-  const before = (await server.command("KEYS", "sess:*")) as string[];
+  const before = (await server().command("KEYS", "sess:*")) as string[];
   const third = await open(bearer(await login("eve")));
-  const after = (await server.command("KEYS", "sess:*")) as string[];
-  await server.command("DEL", ...after.filter((key) => !before.includes(key)));
+  const after = (await server().command("KEYS", "sess:*")) as string[];
+  await server().command("DEL", ...after.filter((key) => !before.includes(key)));
   await until(() => third.log.length > 1);
   expect(third.log).toEqual(["open", "closed 4001"]);
   second.socket.terminate();
 });
 
 test("monitor: every event is printed", async () => {
-  const lines = await start("monitor.js");
+  const { lines } = await start("monitor.js", /./);
   expect(lines).toEqual(["watching"]);
   const key = "sess:0123456789abcdef";
-  await server.command("SET", key, "{}", "PX", "100000");
-  await server.command("SET", key, "{}", "PX", "100000");
-  await server.command("PEXPIRE", key, "200000");
-  await server.command("DEL", key);
-  await server.command("SET", key, "{}", "PX", "1");
-  await until(async () => (await server.command("GET", key)) === null);
+  await server().command("SET", key, "{}", "PX", "100000");
+  await server().command("SET", key, "{}", "PX", "100000");
+  await server().command("PEXPIRE", key, "200000");
+  await server().command("DEL", key);
+  await server().command("SET", key, "{}", "PX", "1");
+  await until(async () => (await server().command("GET", key)) === null);
   await until(() => lines.length === 7);
   // Not the session id, nor any part of it.
   const handle = makeStore(await connect(), { prefix: "sess:" }).handleOf("0123456789abcdef");
