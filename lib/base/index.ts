@@ -1,18 +1,6 @@
 // What every wing stands on: errors, callbacks, checks.
 export { answer, answerTogether, type Callback } from "./callback.js";
-export {
-  codeOf,
-  type EndingReason,
-  type EventMessage,
-  type HealthQuestion,
-  isHeard,
-  OPERATIONS,
-  type OperationMessage,
-  type OperationName,
-  type Outcome,
-  type Report,
-  Telling,
-} from "./channels.js";
+export { isHeard, OPERATIONS, Telling } from "./channels.js";
 export {
   Checks,
   flag,
@@ -37,6 +25,15 @@ export {
   withoutConnection,
   withoutContent,
 } from "./errors.js";
+export type {
+  EndingReason,
+  EventMessage,
+  HealthQuestion,
+  OperationMessage,
+  OperationName,
+  Outcome,
+} from "./messages.js";
 export { assertOptions, unknownNames } from "./names.js";
 export { addNewest } from "./oldest.js";
+export { codeOf, type Report } from "./report.js";
 export { within } from "./within.js";
