@@ -88,6 +88,9 @@ function glideOptions({ port, username, password, ca }: Address): GlideClientCon
   };
 }
 
+/** The timer of a pool holds the process, also when it was closed. */
+export const poolOptions = { cleanupDelay: 100 };
+
 async function open4(address: Address): Promise<Opened> {
   const client = quiet(redis4.createClient(nodeRedisOptions(address)));
   await client.connect();
@@ -171,7 +174,7 @@ export const singles: readonly Way<Address>[] = [
   {
     name: "redis 5 pool",
     async open(address) {
-      const client = quiet(redis5.createClientPool(nodeRedisOptions(address)));
+      const client = quiet(redis5.createClientPool(nodeRedisOptions(address), poolOptions));
       await client.connect();
       return { client, close: () => client.destroy() };
     },
@@ -180,7 +183,9 @@ export const singles: readonly Way<Address>[] = [
     name: "redis 6 pool with keyPrefix",
     keyPrefix,
     async open(address) {
-      const client = quiet(redis6.createClientPool({ ...nodeRedisOptions(address), keyPrefix }));
+      const client = quiet(
+        redis6.createClientPool({ ...nodeRedisOptions(address), keyPrefix }, poolOptions),
+      );
       await client.connect();
       return { client, close: () => client.destroy() };
     },

@@ -2,6 +2,7 @@ import type { SessionData } from "express-session";
 import { createClientPool } from "redis";
 import { RedisStore, type RedisStoreOptions } from "../../lib/index.js";
 import { INDEX_EVICT, REMOVE_SEEN } from "../../lib/users/scripts.js";
+import { poolOptions } from "../conformance/clients.js";
 import { record } from "../support/recording.js";
 import { compares, warmUp } from "../support/requests.js";
 import {
@@ -141,7 +142,7 @@ describe("cost", () => {
 });
 
 test("over several connections an entry comes after its session, which others look at", async () => {
-  const pool = createClientPool({ url });
+  const pool = createClientPool({ url }, poolOptions);
   pool.on("error", () => {});
   await pool.connect();
   try {
@@ -179,7 +180,7 @@ test("over several connections an entry comes after its session, which others lo
 describe("a process that ends in between", () => {
   const prefixed = (options: Options = {}) => {
     const prefix = freshPrefix();
-    const all = { prefix, userId, timeout: 200, ...options };
+    const all = { prefix, userId, timeout: 5000, ...options };
     return {
       store: makeStore(client, all),
       until: (isLast: (command: string[]) => boolean) => makeStore(dying(isLast), all),
