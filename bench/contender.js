@@ -1,6 +1,6 @@
 import crypto from "node:crypto";
 import { syncBuiltinESMExports } from "node:module";
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setImmediate as immediate } from "node:timers/promises";
 import { asPromise, CONTENDERS, connect, fill } from "./contenders.js";
 import { time } from "./measure.js";
 import { OPERATIONS, oneByOne, sizeFor } from "./operations.js";
@@ -12,12 +12,14 @@ import { HOT, sids } from "./sessions.js";
  *
  * @typedef {{ do: "fill", maxAge: number | null }
  *   | { do: "time", operation: import("./operations.js").OperationName, maxAge: number | null, batches: number, concurrency: number }
+ *   | { do: "commands", operation: import("./operations.js").OperationName, maxAge: number | null }
  *   | { do: "sealings", operation: import("./operations.js").OperationName, maxAge: number | null }
  *   | { do: "latencies", operation: import("./operations.js").OperationName, maxAge: number | null, count: number }} Request
  */
 
 const [name, url] = /** @type {[import("./contenders.js").Name, string]} */ (process.argv.slice(2));
-const contender = CONTENDERS[name](await connect(url));
+const client = await connect(url);
+const contender = CONTENDERS[name](client);
 const isCached = name.endsWith("cache");
 /** @type {Map<string, import("./measure.js").Work>} */
 const works = new Map();
@@ -29,7 +31,7 @@ serve(async (/** @type {Request} */ request) => {
       await Promise.all(sids.map((sid) => asPromise((done) => contender.read(sid, done))));
       // The cache is on when it has its connection.
       if (isCached) await delay(5);
-    } while (isCached && !isHot());
+    } while (isCached && !(await isHot()));
     return;
   }
   const { operation, maxAge } = request;
@@ -41,9 +43,25 @@ serve(async (/** @type {Request} */ request) => {
   };
   works.set(key, work);
   if (request.do === "time") return time(work, request);
+  if (request.do === "commands") return commands(await work.prepare());
   if (request.do === "sealings") return sealings(await work.prepare());
   return oneByOne(request.count, await work.prepare());
 });
+
+/** How many commands one operation sends. @param {Awaited<ReturnType<import("./measure.js").Work["prepare"]>>} operation */
+async function commands(operation) {
+  let sent = 0;
+  const { sendCommand } = client;
+  client.sendCommand = /** @type {typeof sendCommand} */ (
+    function counted(/** @type {Parameters<typeof sendCommand>} */ ...args) {
+      sent++;
+      return sendCommand.apply(client, args);
+    }
+  );
+  await oneByOne(HOT, operation);
+  client.sendCommand = sendCommand;
+  return sent / HOT;
+}
 
 /** How often one operation opens and seals a session. @param {Awaited<ReturnType<import("./measure.js").Work["prepare"]>>} operation */
 async function sealings(operation) {
@@ -68,9 +86,10 @@ async function sealings(operation) {
   return { opened: counted.opened / HOT, sealed: counted.sealed / HOT };
 }
 
-/** Whether all hot sessions come from memory. */
-function isHot() {
+/** Whether all hot sessions come from memory: then they are there at the end of the turn, before any answer of Redis. */
+async function isHot() {
   let answered = 0;
   for (const sid of sids) contender.get(sid, () => answered++);
+  await immediate();
   return answered === HOT;
 }

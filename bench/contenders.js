@@ -165,6 +165,12 @@ export const CONTENDERS = {
       client,
       new RedisStore({ client, prefix: "sealed-cached:", encryption, cache: { max: 10_000 } }),
     ),
+  "ours with endings": (/** @type {Client} */ client) =>
+    ofStore(
+      "endings",
+      client,
+      new RedisStore({ client, prefix: "endings:", endings: { keepFor: 3600 } }),
+    ),
   "ours, touchAfter: 0": (/** @type {Client} */ client) =>
     ofStore(
       "ours, touchAfter: 0",

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
@@ -9,6 +9,7 @@ import { comparison } from "./comparison.js";
 import { connect } from "./contenders.js";
 import { distance } from "./distance.js";
 import { encryption } from "./encryption.js";
+import { extras } from "./extras.js";
 import { growth } from "./growth.js";
 import { http } from "./http.js";
 import { logout } from "./logout.js";
@@ -39,7 +40,18 @@ import { writers } from "./writers.js";
  */
 
 /** @type {Record<string, (context: Context) => Promise<Section>>} */
-const sections = { store, http, distance, logout, writers, comparison, encryption, growth, bulk };
+const sections = {
+  store,
+  http,
+  distance,
+  logout,
+  writers,
+  comparison,
+  encryption,
+  extras,
+  growth,
+  bulk,
+};
 
 const { values: options } = parseArgs({
   options: {
@@ -74,53 +86,79 @@ async function machine(url) {
     const manifest = new URL(`../node_modules/${name}/package.json`, import.meta.url);
     return `${name} ${JSON.parse(readFileSync(manifest, "utf8")).version}`;
   });
-  return `${availableParallelism()} cores (${cpus()[0]?.model.trim()}), load average at the start ${loadavg()[0]?.toFixed(1)}; Node ${process.versions.node}, Redis server ${redis}; ${packages.join(", ")}`;
+  return `${availableParallelism()} cores (${cpus()[0]?.model.trim()}); Node ${process.versions.node}, Redis server ${redis}; ${packages.join(", ")}`;
+}
+
+/** Below this load a machine counts as quiet. */
+const QUIET = 0.5;
+
+/** How busy the machine is before a section begins. */
+function load() {
+  const now = /** @type {number} */ (loadavg()[0]);
+  const noted = `Load average at the start: ${now.toFixed(1)}`;
+  return now < QUIET ? `${noted}.` : `${noted}, **the machine was not quiet**.`;
+}
+
+const results = new URL("./RESULTS.md", import.meta.url);
+
+/** The sections that stand in the results already, if they are of this machine. @param {string} intro */
+function measured(intro) {
+  const text = existsSync(results) ? readFileSync(results, "utf8") : "";
+  const [before, ...parts] = text.split(/^<!-- (\w+) -->\n\n/m);
+  if (before?.trim() !== intro) return new Map();
+  return new Map(
+    parts.flatMap((part, place) => (place % 2 ? [[parts[place - 1], part.trim()]] : [])),
+  );
 }
 
 const folder = new URL("./results/", import.meta.url);
-/** @type {string[]} */
-const report = [];
 const say = (/** @type {string} */ paragraph) => {
   if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
   console.log(`${paragraph}\n`);
-  report.push(paragraph);
+  return paragraph;
 };
 
-say("# Benchmark");
 const server = await startRedis();
 try {
   const about = await machine(server.url);
-  say(
-    `${about}.
+  const intro = say(`# Benchmark
+
+${about}.
 
 The contenders of a section run side by side: in each round all of them in turn, in an order that alternates,
 each in a process of its own unless told otherwise. Times jump with whatever else the machine does, so the
 result is the ratio within a round: its median over the rounds, and the smallest and the largest. A goal counts
-for the median.`,
-  );
+for the median, and stands here as it was set before the measurement. Each part
+says how busy the machine was when it began; below ${QUIET} it counts as quiet.`);
+  const report = options.quick ? new Map() : measured(intro);
   for (const name of chosen) {
     const run = /** @type {typeof store} */ (sections[name]);
+    const busy = load();
     const { title, text, tables, charts } = await run({
       url: server.url,
       quick: options.quick,
       progress,
     });
-    say(`## ${title}`);
-    say(text);
-    for (const { head, rows } of tables) say(table(head, rows));
+    const part = [`## ${title}`, busy, text, ...tables.map(({ head, rows }) => table(head, rows))];
+    for (const paragraph of part) say(paragraph);
     for (const { file, alt, spec } of charts) {
-      report.push(`![${alt}](results/${file})`);
+      part.push(`![${alt}](results/${file})`);
       if (options.quick) continue;
       await mkdir(folder, { recursive: true });
       await writeFile(new URL(file, folder), await draw(spec));
     }
+    report.set(name, part.join("\n\n"));
+    if (options.quick) continue;
+    const parts = Object.keys(sections)
+      .filter((one) => report.has(one))
+      .map((one) => `<!-- ${one} -->\n\n${report.get(one)}`);
+    await writeFile(results, `${[intro, ...parts].join("\n\n")}\n`);
   }
 } finally {
   await server.stop();
 }
-if (!options.quick && chosen.length === Object.keys(sections).length) {
-  await writeFile(new URL("./RESULTS.md", import.meta.url), `${report.join("\n\n")}\n`);
-  console.log("Written to bench/RESULTS.md and bench/results/.");
-} else {
-  console.log("A part or a quick look: bench/RESULTS.md stays as it is.");
-}
+console.log(
+  options.quick
+    ? "A quick look: bench/RESULTS.md stays as it is."
+    : "Written to bench/RESULTS.md and bench/results/.",
+);

@@ -1,4 +1,4 @@
-import { asPromise, loadAll } from "./contenders.js";
+import { asPromise, fill, loadAll } from "./contenders.js";
 import { HOT, newSession, newSid, sids } from "./sessions.js";
 
 /** @typedef {import("./contenders.js").Contender} Contender */
@@ -38,6 +38,10 @@ export const OPERATIONS = {
     const sessions = await loadAll(contender);
     return (index, done) =>
       contender.set(sidAt(index), /** @type {Session} */ (sessions[index]), done);
+  },
+  destroy: (contender, maxAge) => async () => {
+    await fill(contender, maxAge);
+    return (index, done) => void contender.store?.destroy(sidAt(index), done);
   },
   touch: touchAll,
   "touch that renews (touchAfter: 0)": touchAll,

@@ -9,8 +9,9 @@ import { perOperation, range, times, verdict } from "./table.js";
 /** @typedef {import("./contenders.js").Name} Name */
 /** @typedef {import("./operations.js").OperationName} OperationName */
 
-/** A figure that shall be reached: how many times as fast as another, or how many commands at most. */
+/** A figure that shall be reached: how many times as fast as another, how many times as long, or how many commands at most. */
 /** @typedef {{ of: Name, than: Name, least: number, only?: "1 day" | "none" }} SpeedGoal */
+/** @typedef {{ of: Name, than: Name, most: number }} SlowGoal */
 /** @typedef {{ of: Name, most: number }} CommandGoal */
 
 /**
@@ -18,6 +19,7 @@ import { perOperation, range, times, verdict } from "./table.js";
  * @property {OperationName} operation
  * @property {Name[]} by who takes part
  * @property {SpeedGoal[]} faster
+ * @property {SlowGoal[]} [slower]
  * @property {CommandGoal[]} commands
  */
 
@@ -63,6 +65,10 @@ const rows = [
       { of: "ours with cache", than: "connect-redis", least: 8, only: "none" },
       { of: "ours with cache", than: "JSON.parse alone", least: 0.7, only: "none" },
     ],
+    slower: [
+      { of: "ours", than: "raw client, no timeout", most: 1.45 },
+      { of: "ours with cache", than: "JSON.parse alone", most: 2.2 },
+    ],
     commands: FEW,
   },
   { operation: "the same, with a Session object", by: READERS, faster: [], commands: [] },
@@ -101,7 +107,7 @@ export async function store({ url, quick, progress }) {
       [DAY_MS, "1 day"],
       [null, "none"],
     ])) {
-      for (const { operation, by, faster, commands } of rows) {
+      for (const { operation, by, faster, slower = [], commands } of rows) {
         await admin.flushAll();
         for (const name of by) await helperOf(name).ask({ do: "fill", maxAge });
         const cells = by.map((name) => {
@@ -153,6 +159,12 @@ export async function store({ url, quick, progress }) {
           const what = `${of}, times as fast as ${than}`;
           const met = verdict(reached.median >= least);
           goals.push([operation, cookie, what, range(reached), `≥ ${times(least)}`, met]);
+        }
+        for (const { of, than, most } of slower) {
+          const reached = timesAsLong(cellOf(of), cellOf(than));
+          const what = `${of}, times as long as ${than}`;
+          const met = verdict(reached.median <= most);
+          goals.push([operation, cookie, what, range(reached), `≤ ${times(most)}`, met]);
         }
         for (const { of, most } of commands) {
           const sent = sentBy(cellOf(of));
@@ -207,6 +219,11 @@ what express-session makes of the result of \`get\`, whatever the store; it is n
 /** How many times as fast, round by round. @param {Cell} own @param {Cell} other */
 function timesAsFast(own, other) {
   return spread(own.spent.map((us, round) => /** @type {number} */ (other.spent[round]) / us));
+}
+
+/** How many times as long, round by round. @param {Cell} own @param {Cell} other */
+function timesAsLong(own, other) {
+  return spread(own.spent.map((us, round) => us / /** @type {number} */ (other.spent[round])));
 }
 
 /**
