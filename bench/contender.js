@@ -51,15 +51,15 @@ serve(async (/** @type {Request} */ request) => {
 /** How many commands one operation sends. @param {Awaited<ReturnType<import("./measure.js").Work["prepare"]>>} operation */
 async function commands(operation) {
   let sent = 0;
-  const { sendCommand } = client;
-  client.sendCommand = /** @type {typeof sendCommand} */ (
-    function counted(/** @type {Parameters<typeof sendCommand>} */ ...args) {
+  const send = client.sendCommand.bind(client);
+  client.sendCommand = /** @type {typeof send} */ (
+    (/** @type {Parameters<typeof send>} */ ...args) => {
       sent++;
-      return sendCommand.apply(client, args);
+      return send(...args);
     }
   );
   await oneByOne(HOT, operation);
-  client.sendCommand = sendCommand;
+  Reflect.deleteProperty(client, "sendCommand");
   return sent / HOT;
 }
 

@@ -41,7 +41,7 @@ export const OPERATIONS = {
   },
   destroy: (contender, maxAge) => async () => {
     await fill(contender, maxAge);
-    return (index, done) => void contender.store?.destroy(sidAt(index), done);
+    return (index, done) => contender.store?.destroy(sidAt(index), done);
   },
   touch: touchAll,
   "touch that renews (touchAfter: 0)": touchAll,

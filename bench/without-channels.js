@@ -8,13 +8,13 @@ function hook() {
   async function load(url, context, next) {
     const loaded = await next(url, context);
     if (!url.endsWith("/dist/esm/base/channels.js")) return loaded;
-    const source = String(loaded.source);
+    const source = Buffer.from(/** @type {Uint8Array} */ (loaded.source)).toString();
     if (!asked.test(source)) throw new Error("isHeard is not there any more");
     return { ...loaded, source: source.replace(asked, "$1 return false;") };
   }
   return load;
 }
 
-const source = `const hook = ${hook}; export const load = hook();`;
+const source = `const hook = ${hook.toString()}; export const load = hook();`;
 register(`data:text/javascript,${encodeURIComponent(source)}`);
 await import("./contender.js");
