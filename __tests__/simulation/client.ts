@@ -1,4 +1,7 @@
-// A client of the simulated Redis in the form of node-redis, and the network in between.
+// A client of the simulated Redis in the form of node-redis, and the network in between. The store takes
+// an `Adapter` as well, which would be shorter. But behind that one deadlines, health, the tracking of
+// reads, compare-and-set with and without the server's own, and what became of a command are the
+// adapter's affair: the library's half that most findings were about would not run.
 import { EventEmitter } from "node:events";
 import { type Bytes, Refusal, type Reply, type SimulatedRedis, Status, textOf } from "./redis.js";
 import type { Chance, Clock, Time } from "./time.js";

@@ -29,8 +29,6 @@ export interface Bench {
   readonly prefix: string;
   readonly options: Omit<Partial<RedisStoreOptions>, "client">;
   readonly parse: (stored: Buffer) => Promise<object> | object;
-  /** The class of the stores, if another one. */
-  readonly Store?: typeof RedisStore;
 }
 
 /** How a serializer reads what `stored` bytes are. */
@@ -109,7 +107,7 @@ export class Run {
   constructor(bench: Bench, { stores, touchAfter }: Plan) {
     this.#bench = bench;
     this.#stores = bench.clients.slice(0, stores).map((client) => {
-      const store = new (bench.Store ?? RedisStore)({
+      const store = new RedisStore({
         ...bench.options,
         client,
         prefix: bench.prefix,
