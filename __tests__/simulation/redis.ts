@@ -305,7 +305,7 @@ export class SimulatedRedis {
    * all the while comes at least once, whatever comes and goes meanwhile.
    */
   #page(names: Bytes[], cursor: Bytes, count = this.#options.page): [next: Bytes, page: Bytes[]] {
-    const from = whole(cursor || "0");
+    const from = whole(cursor);
     const ordered = names.map((name) => [hashOf(name), name] as const);
     ordered.sort(([a, x], [b, y]) => a - b || (x < y ? -1 : 1));
     const rest = ordered.filter(([hash]) => hash >= from);

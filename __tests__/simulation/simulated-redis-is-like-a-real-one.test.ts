@@ -6,7 +6,7 @@ import { type Server, startServer } from "../support/servers.js";
 import { Refusal, type Reply, SimulatedRedis, Status, textOf } from "./redis.js";
 
 /** So many sequences of commands are replayed in every run of the tests; each has up to 40. */
-const SEQUENCES = Number(process.env.SEQUENCES ?? 150);
+const SEQUENCES = Number(process.env.SEQUENCES ?? 400);
 
 /** Two times that far apart are not the same, in ms: the machine may be busy. */
 const TOLERANCE = 20_000;
