@@ -36,6 +36,8 @@ export interface Dispute {
 export interface Resolution {
   /** The plain text to write; `undefined`: what is there holds everything already. */
   readonly plain: Value | undefined;
+  /** What tells that text apart, or the one that is there. */
+  readonly mark: string | undefined;
   readonly life: Lifetime;
   /** The session that is there then. */
   readonly session: Tree;
@@ -84,20 +86,16 @@ export class Conflicts {
     const life = lifetime(rules, session, sid, created, now, !isRedated);
     const lacksDate = loaded.stamp !== undefined && current.created === undefined;
     // A write that may still come expects a text that was there: that must not stay.
-    const mayCome = loaded.unanswered.length > 0;
     const isThere =
-      sameSession(session, current.session) &&
-      !isRedated &&
-      !lacksDate &&
-      !mayCome &&
-      current.mark === undefined;
+      sameSession(session, current.session) && !isRedated && !lacksDate && !loaded.isDoubted;
     const plain = isThere
       ? undefined
       : await this.#records.write(session, {
           created: current.created ?? loaded.stamp,
           hidden: current.hidden,
+          mark: current.mark,
         });
-    return { plain, life, session, report };
+    return { plain, mark: current.mark, life, session, report };
   }
 
   /** @throws ERR_INVALID_SESSION where the app's function throws */

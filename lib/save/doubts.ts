@@ -12,9 +12,17 @@ import {
   type Version,
   type Versions,
 } from "../session/index.js";
+import { digestOf } from "./scripts.js";
 
 /** So many writes of one object may be without an answer; before another one Redis is asked. */
 const MOST = 4;
+
+/** What is known of a new session of which a write got no answer. */
+interface First {
+  readonly loaded: WeakRef<Loaded>;
+  /** The digests of what those writes were to store. */
+  readonly texts: readonly string[];
+}
 
 /** So many new sessions are remembered whose first save has no answer; of more the oldest are forgotten. */
 const MOST_FIRST = 10_000;
@@ -28,8 +36,8 @@ const DONE: ReadonlySet<unknown> = new Set([1, "1", "OK"]);
  */
 export class Doubts {
   readonly #versions: Versions;
-  /** New sessions of which nobody knows whether they were ever stored. */
-  readonly #first = new Map<string, WeakRef<Loaded>>();
+  /** New sessions that were to be stored by writes without an answer. */
+  readonly #first = new Map<string, First>();
 
   constructor(versions: Versions) {
     this.#versions = versions;
@@ -40,17 +48,15 @@ export class Doubts {
     return unanswered.length >= MOST;
   }
 
-  /** Forgets the oldest write where there are too many: it had its time. */
-  shorten(loaded: Loaded): void {
-    loaded.unanswered = loaded.unanswered.slice(1 - MOST);
-  }
-
-  /** Remembers a write that failed with `error`, and listens for its answer. */
+  /** Remembers a write that failed with `error`, the newest ones of an object, and listens for its answer. */
   add(loaded: Loaded, write: Omit<Unanswered, "hasLanded">, error: unknown): void {
     const open: Unanswered = { ...write, hasLanded: false };
-    loaded.unanswered = [...loaded.unanswered, open];
+    loaded.unanswered = [...loaded.unanswered, open].slice(-MOST);
+    loaded.isDoubted = true;
     if (loaded.held === undefined) {
-      addNewest(this.#first, loaded.sid, new WeakRef(loaded), MOST_FIRST);
+      const texts = this.#first.get(loaded.sid)?.texts ?? [];
+      const all = [...texts, digestOf(write.held.stored)].slice(-MOST);
+      addNewest(this.#first, loaded.sid, { loaded: new WeakRef(loaded), texts: all }, MOST_FIRST);
     }
     void lateAnswerOf(error)?.then((answer) => {
       if (answer.status === "rejected") {
@@ -65,15 +71,19 @@ export class Doubts {
   /**
    * The app has ended a session. A new one may have been stored: it counts as if it was, so that no
    * later save of the same object stores it as a first one.
+   *
+   * @returns the digests of what writes without an answer may still make of it, where it was new
    */
-  ended(sid: string): void {
-    if (this.#first.size === 0) return;
-    const loaded = this.#first.get(sid)?.deref();
-    this.#first.delete(sid);
+  ended(sid: string): readonly string[] {
+    const first = this.#first.size > 0 ? this.#first.get(sid) : undefined;
+    if (first === undefined) return [];
+    const loaded = first.loaded.deref();
     const last = loaded?.unanswered.at(-1);
-    if (loaded === undefined || loaded.held !== undefined || last === undefined) return;
-    loaded.held = last.held;
-    loaded.unanswered = NONE;
+    if (loaded !== undefined && loaded.held === undefined && last !== undefined) {
+      loaded.held = last.held;
+      loaded.unanswered = NONE;
+    }
+    return first.texts;
   }
 
   /** Takes late answers into account. */

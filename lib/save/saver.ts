@@ -47,6 +47,8 @@ export class Saver {
    * nothing of this process writes or renews them.
    */
   readonly #doomed = new Later();
+  /** New sessions that were ended, and that a write without an answer may still make anew. */
+  readonly #revenants = new Later();
 
   constructor(context: SaverContext) {
     const { settings, records, inflate } = context;
@@ -68,19 +70,19 @@ export class Saver {
     const text = records.write(session, { created });
     const order = { sid, loaded: undefined, user: () => user, expires: this.#endOf(life), report };
     return this.#inTurn(order, text, (plain, step) => {
-      this.#doomed.delete(sid);
+      this.#begin(sid);
       return this.#writer.set(sid, plain, life, step);
     });
   }
 
   /** Writes a row of `all()`. */
   async saveListed(listed: Listed, session: object, report?: Report): Promise<SaveResult> {
-    const { sid, created, hasId, keyId } = listed;
+    const { sid, created, mark, hasId, keyId } = listed;
     const { records, index } = this.#context;
     const { id, ...rest } = session as Tree;
     const row = hasId && id === sid ? rest : session;
     const user = index?.userOf(row);
-    const text = records.write(row, { created });
+    const text = records.write(row, { created, mark });
     const order = { sid, loaded: undefined, user: () => user, report };
     return this.#inTurn(order, text, async (plain, step) => {
       if (this.#doomed.has(sid)) return this.#writer.discard(sid, "missing", step);
@@ -93,7 +95,7 @@ export class Saver {
 
   /** Saves an object that the store handed out, or is about to save for the first time. */
   async save(loaded: Loaded, session: object, report?: Report): Promise<SaveResult> {
-    const { sid, created, stamp, hidden } = loaded;
+    const { sid, created, stamp, hidden, mark } = loaded;
     const { records, settings, index } = this.#context;
     const seen = cookieSeen(session);
     const now = Date.now();
@@ -108,7 +110,7 @@ export class Saver {
       this.#context.onFixation(sid);
       throw fixationError(sid);
     }
-    const text = records.write(session, { created: stamp, hidden });
+    const text = records.write(session, { created: stamp, hidden, mark });
     const order = { sid, loaded, user: () => user, expires: this.#endOf(inUse), report };
     return this.#inTurn(order, text, async (plain, step) => {
       // Not before: a save of this object that was under way may have stored this very date.
@@ -153,7 +155,10 @@ export class Saver {
       const session = await withCookie(loaded.held);
       const life = lifetime(settings.rules, session, sid, created, Date.now(), !redated);
       const wish: Wish = {
-        own: async (base) => records.write(await withCookie(base), { created: stamp, hidden }),
+        own: async (base) => {
+          const { mark } = loaded;
+          return records.write(await withCookie(base), { created: stamp, hidden, mark });
+        },
         life: this.#keepsLife(loaded, seen) ? undefined : life,
         isRedated: redated,
         user: loaded.user,
@@ -178,7 +183,7 @@ export class Saver {
       try {
         const count = await this.#writer.remove(sid, ending);
         this.#doomed.delete(sid);
-        this.#doubts.ended(sid);
+        this.#layToRest(sid, this.#doubts.ended(sid));
         return count;
       } catch (error) {
         if (isSilence(error)) this.#doom(sid, ending);
@@ -194,8 +199,22 @@ export class Saver {
 
   /** Remembers a session that the app has ended and that may still be there. */
   #doom(sid: string, ending: Ending | undefined): void {
-    this.#doomed.add(sid, () => this.#removeAgain(sid, ending));
-    this.#doubts.ended(sid);
+    const texts = this.#doubts.ended(sid);
+    this.#doomed.add(sid, async () => {
+      await this.#removeAgain(sid, ending);
+      this.#layToRest(sid, texts);
+    });
+  }
+
+  /** The app stores a session anew: it takes back that what was there before was ended. */
+  #begin(sid: string): void {
+    this.#doomed.delete(sid);
+    this.#revenants.delete(sid);
+  }
+
+  /** Looks later whether a write that got no answer has made a session which is ended. */
+  #layToRest(sid: string, texts: readonly string[]): void {
+    if (texts.length > 0) this.#revenants.add(sid, () => this.#writer.removeIf(sid, texts));
   }
 
   /** Whether the app has ended a session of which it is not known that it is gone. */
@@ -278,11 +297,11 @@ export class Saver {
     const isOver = wish.life !== undefined && writer.isOver(wish.life);
     if (held === undefined) {
       // It is generated for this id, so it takes back that what was there before was ended.
-      this.#doomed.delete(sid);
+      this.#begin(sid);
       if (isOver && loaded.unanswered === NONE) return this.#endNew(sid, step);
     } else {
       if (this.#doomed.has(sid)) return writer.discard(sid, "missing", step);
-      const isPlain = !wish.isRedated && !isOver && loaded.unanswered.length === 0;
+      const isPlain = !wish.isRedated && !isOver && !loaded.isDoubted;
       if (isPlain && !(await this.#versions.isChanged(held, await wish.own(held), loaded))) {
         return this.#renewInTurn(loaded, held, wish, step);
       }

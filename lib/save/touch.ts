@@ -163,14 +163,14 @@ export class Toucher {
 
 /** Whether a session that nobody changed has to be written nevertheless. */
 function mustStore(
-  { held, cookie, unanswered, isRow }: Loaded,
+  { held, cookie, isDoubted, isRow }: Loaded,
   now: CookieSettings | undefined,
   conflict: Settings["conflict"],
 ): boolean {
   if (held === undefined) return false;
   if (held.isStale) return true;
   // A cookie that was stored without an answer may be another one than this.
-  if (unanswered.length > 0 && !isRow && conflict !== "overwrite") return true;
+  if (isDoubted && !isRow && conflict !== "overwrite") return true;
   if (cookie.settings === undefined || now === undefined) return false;
   return !sameSettings(cookie.settings, now);
 }

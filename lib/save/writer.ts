@@ -87,7 +87,7 @@ interface Attempt {
   readonly life: Lifetime | undefined;
   /** What the object itself says; it may be less than the text. */
   readonly own?: Value;
-  /** What no other write has in its text. */
+  /** What tells the text apart. */
   readonly mark?: string | undefined;
   readonly report?: MergeReport;
 }
@@ -199,7 +199,7 @@ export class Writer {
     if (!isWritten) return this.#gone(loaded, "missing", step);
     if (life) this.#remember(sid, text, px, sent, life);
     else await this.#tellIndex(key, step);
-    this.#note(loaded, { ...text, own, isStale: false }, step);
+    this.#note(loaded, { ...text, own, isStale: false }, loaded.mark, step);
     return "OK";
   }
 
@@ -218,8 +218,8 @@ export class Writer {
       // A client may send a command again. If another request has written the very same, it is as good.
       if (last?.text && there && sameValue(there.stored, last.text.stored)) {
         // It is there, whatever becomes of its renewal.
-        const { text, own = text.plain, mark } = last;
-        loaded.held = { ...text, own, isStale: mark !== undefined };
+        const { text, own = text.plain } = last;
+        loaded.held = { ...text, own, isStale: false };
         loaded.user = wish.user;
         return { ...last, text: undefined };
       }
@@ -237,7 +237,7 @@ export class Writer {
             : await this.#doubts.settle(loaded, there);
       const own = await wish.own(base);
       if (there === null || (await this.#isFree(sid, there, base))) {
-        return this.#attempt(loaded, { plain: own, own, life: wish.life });
+        return this.#attempt(loaded, { plain: own, own, mark: loaded.mark, life: wish.life });
       }
       const { isRedated } = wish;
       const resolution = await this.#conflicts.resolve({ loaded, base, there, own, isRedated });
@@ -246,8 +246,9 @@ export class Writer {
         return null;
       }
       entry?.belongsTo(index?.storedUserOf(resolution.session));
-      const { plain, report } = resolution;
-      return this.#attempt(loaded, { plain, own, life: wish.life && resolution.life, report });
+      const { plain, mark, report } = resolution;
+      const life = wish.life && resolution.life;
+      return this.#attempt(loaded, { plain, own, mark, life, report });
     };
     const from = await this.#start(loaded, step);
     if (from === null && loaded.held !== undefined) return this.#gone(loaded, reason, step);
@@ -267,7 +268,7 @@ export class Writer {
     if (done === null) return this.#gone(loaded, reason, step);
     if (done.isOver) return this.#gone(loaded, "expired", step);
     const { own = done.text.plain, mark, life, report } = done.attempt;
-    this.#note(loaded, { ...done.text, own, isStale: mark !== undefined }, step);
+    this.#note(loaded, { ...done.text, own, isStale: false }, mark, step);
     if (life === undefined) await this.#tellIndex(settings.prefix + sid, step);
     if (report === undefined) return "OK";
     if (step.report !== undefined) step.report.overwritten = report.overwritten.length;
@@ -283,10 +284,11 @@ export class Writer {
     life: Lifetime | undefined,
     step: Omit<Step, "turn">,
   ): Promise<Text | null> {
-    const { port, settings, records } = this.#context;
+    const { port, settings, records, index } = this.#context;
     const { sid, held } = loaded;
     const { entry, report } = step;
-    if (settings.conflict === "overwrite") {
+    // With an index it has to be known whose session it has become, and that asks for scripts anyway.
+    if (settings.conflict === "overwrite" && index === undefined) {
       if (records.refusalOf(from.stored) !== undefined) return null;
       const key = settings.prefix + sid;
       const px = this.#px(life);
@@ -297,10 +299,8 @@ export class Writer {
         typeof px === "number"
           ? port.expire(key, px)
           : port.get(key).then((value) => value !== null);
-      if (px !== "keep") entry?.sent(px && Date.now() + px);
       if (!(await asked)) return null;
       if (life) this.#remember(sid, from, px, sent, life);
-      else await this.#tellIndex(key, step);
       return from;
     }
     const done = await this.#agree({
@@ -336,6 +336,15 @@ export class Writer {
     const remove = () =>
       index === undefined ? port.remove(settings.prefix + sid) : index.remove(sid);
     return ending === undefined ? remove() : endings.end([sid], ending, remove);
+  }
+
+  /** Removes a session where it is one of those texts, which are named by their digests. */
+  async removeIf(sid: string, texts: readonly string[]): Promise<void> {
+    const { port, settings } = this.#context;
+    const key = settings.prefix + sid;
+    const stored = await port.get(key);
+    if (stored === null || !texts.includes(digestOf(stored))) return;
+    await port.run(COMPARE_AND_REMOVE, key, [digestOf(stored)]);
   }
 
   discard(sid: string, reason: DiscardReason, { turn, report }: Step): SaveResult {
@@ -456,7 +465,6 @@ export class Writer {
     if (there !== null && records.refusalOf(there.stored) === undefined) {
       await this.#doubts.settle(loaded, there);
     }
-    this.#doubts.shorten(loaded);
     return there;
   }
 
@@ -470,13 +478,13 @@ export class Writer {
     return isOver(settings.rules, session, sid, created ?? now, now);
   }
 
-  /** Seals what is to be written; with a mark where an earlier write may still come. */
+  /** Seals what is to be written; with another mark where an earlier write may still come. */
   async #attempt(
-    { sid, unanswered }: Loaded,
+    { sid, isDoubted }: Loaded,
     { plain, ...rest }: Omit<Attempt, "text"> & { plain: Value | undefined },
   ): Promise<Attempt> {
     if (plain === undefined) return { ...rest, text: undefined };
-    if (unanswered.length === 0) return { ...rest, text: this.#sealed(plain, sid) };
+    if (!isDoubted) return { ...rest, text: this.#sealed(plain, sid) };
     const mark = randomBytes(6).toString("base64url");
     const marked = await this.#context.records.marked(plain, sid, mark);
     return { ...rest, mark, text: this.#sealed(marked, sid) };
@@ -517,15 +525,18 @@ export class Writer {
   }
 
   /** After a save Redis holds this, and nothing is in doubt any longer. */
-  #note(loaded: Loaded, held: Held, { turn, report }: Step): void {
+  #note(loaded: Loaded, held: Held, mark: string | undefined, { turn, report }: Step): void {
     report?.carried(held.stored);
     loaded.held = held;
     loaded.unanswered = NONE;
+    loaded.isDoubted = false;
+    loaded.mark = mark;
     turn.latest = held;
   }
 
   #gone(loaded: Loaded, reason: DiscardReason, step: Step): SaveResult {
     loaded.unanswered = NONE;
+    loaded.isDoubted = false;
     return this.discard(loaded.sid, reason, step);
   }
 
@@ -546,7 +557,7 @@ export class Writer {
     // Whether a renewal has happened matters to nobody but the next one.
     this.#context.renewals.forget(loaded.sid);
     if (text === undefined || own === undefined || !isInDoubt(error)) return;
-    const held: Held = { ...text, own, isStale: mark !== undefined };
+    const held: Held = { ...text, own, isStale: false };
     this.#doubts.add(loaded, { held, before, mark, user }, error);
   }
 

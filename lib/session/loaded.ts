@@ -22,7 +22,7 @@ export interface Held extends Text {
    * others wrote.
    */
   readonly own: Value;
-  /** Whether the text is to be written anew though nothing was changed: it lacks the creation time, or has a mark. */
+  /** Whether the text is to be written anew though nothing was changed: it lacks the creation time. */
   readonly isStale: boolean;
 }
 
@@ -70,6 +70,13 @@ export interface Loaded {
   readonly hidden: Tree | undefined;
   held: Held | undefined;
   unanswered: readonly Unanswered[];
+  /**
+   * Whether a write of it got no answer and none was confirmed since: the next one has a mark of its
+   * own, so that what the other one expects is never there again.
+   */
+  isDoubted: boolean;
+  /** What tells the text apart that Redis should hold. It stays, so that no marked text recurs. */
+  mark: string | undefined;
   cookie: CookieSeen;
   /** Whose session it was when loaded or last saved, where sessions are indexed by user. */
   user: string | undefined;
@@ -80,6 +87,7 @@ export interface Listed {
   readonly sid: string;
   /** The creation time that is stored with it, if one is. */
   readonly created: number | undefined;
+  readonly mark: string | undefined;
   /** Whether the listing has added the property `id`. */
   readonly hasId: boolean;
   /** The id of the key under which it was sealed; `null`: it was not. */
@@ -105,7 +113,7 @@ export interface Handed {
 
 /** What is known of a plain session that was just read. Its cookie is taken as it is now. */
 export function loadedOf({ sid, stored, record, dated, now, user, isRow }: Handed): Loaded {
-  const { session, plain, created: known } = record;
+  const { session, plain, created: known, mark } = record;
   const created = known ?? now;
   const isStale = dated && known === undefined;
   return {
@@ -117,6 +125,8 @@ export function loadedOf({ sid, stored, record, dated, now, user, isRow }: Hande
     hidden: undefined,
     held: { stored, plain, own: plain, isStale },
     unanswered: NONE,
+    isDoubted: false,
+    mark,
     cookie: cookieSeen(session),
     user,
   };
@@ -262,6 +272,8 @@ export class LoadedSessions {
       hidden: undefined,
       held: undefined,
       unanswered: NONE,
+      isDoubted: false,
+      mark: undefined,
       cookie: { settings: undefined, expires: cookieOf(session)?.expires },
       user: undefined,
     });
@@ -280,6 +292,8 @@ export class LoadedSessions {
       hidden,
       held: plain.held,
       unanswered: plain.unanswered,
+      isDoubted: plain.isDoubted,
+      mark: plain.mark,
       cookie: { settings, expires },
       user: plain.user,
     });

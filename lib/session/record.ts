@@ -14,8 +14,8 @@ import type { Value } from "./value.js";
 const CREATED = "__createdAt";
 
 /**
- * The key of a session that holds a text which no other write has. Only a save writes it that comes
- * after one without an answer; the next save that is answered drops it. No app sees it.
+ * The key of a session that holds a text which no other write has. Only a save makes one that comes
+ * after one without an answer; from then on it stays. No app sees it.
  */
 const MARK = "__mark";
 

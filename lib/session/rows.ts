@@ -54,10 +54,11 @@ export class Rows {
 
   /** A row of `all()`. Its text is not remembered: a million would not fit. */
   listed({ sid, value, record }: Stored): SessionData & { id: string } {
-    const { session, created } = record;
+    const { session, created, mark } = record;
     const hasId = !Object.hasOwn(session, "id");
     if (hasId) session.id = sid;
-    this.#context.loaded.addListed(session, { sid, created, hasId, keyId: keyIdOf(value) ?? null });
+    const keyId = keyIdOf(value) ?? null;
+    this.#context.loaded.addListed(session, { sid, created, mark, hasId, keyId });
     return session as unknown as SessionData & { id: string };
   }
 }
