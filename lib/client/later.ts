@@ -1,19 +1,32 @@
-// Does again what got no answer, once Redis answers again.
+// Does later, and again, what has to wait until Redis answers.
+import { performance } from "node:perf_hooks";
 import { addNewest, isSilence } from "../base/index.js";
 
 /** So much is remembered; of more the oldest is forgotten. */
 const MOST = 10_000;
 
-/** How long it waits before it tries again, in ms. */
+/** How long it waits before it tries, and tries again, in ms. */
 const PAUSE = 250;
 
 /** Rejects where it could not be done. */
 export type Work = () => Promise<unknown>;
 
+interface Wanted {
+  readonly work: Work;
+  /** Not before this, on the monotonic clock. */
+  readonly from: number;
+}
+
 /** What is to be done for sessions when Redis answers again, by their ids. */
 export class Later {
-  readonly #works = new Map<string, Work>();
+  readonly #works = new Map<string, Wanted>();
+  readonly #delay: number;
   #timer: NodeJS.Timeout | undefined;
+
+  /** @param delay - how long everything is put off at least, in ms */
+  constructor(delay = 0) {
+    this.#delay = delay;
+  }
 
   has(sid: string): boolean {
     return this.#works.size > 0 && this.#works.has(sid);
@@ -21,7 +34,7 @@ export class Later {
 
   /** The latest wish for a session counts. */
   add(sid: string, work: Work): void {
-    addNewest(this.#works, sid, work, MOST);
+    addNewest(this.#works, sid, { work, from: performance.now() + this.#delay }, MOST);
     this.#wait();
   }
 
@@ -40,15 +53,15 @@ export class Later {
 
   /** One after the other; the first that gets no answer ends it. */
   async #tryAll(): Promise<void> {
-    for (const [sid, work] of [...this.#works]) {
-      if (this.#works.get(sid) !== work) continue;
+    for (const [sid, wanted] of [...this.#works]) {
+      if (this.#works.get(sid) !== wanted || performance.now() < wanted.from) continue;
       try {
-        await work();
+        await wanted.work();
       } catch (error) {
         if (isSilence(error)) return;
         // Redis refuses it, and would again.
       }
-      if (this.#works.get(sid) === work) this.#works.delete(sid);
+      if (this.#works.get(sid) === wanted) this.#works.delete(sid);
     }
   }
 }

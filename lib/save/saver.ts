@@ -32,6 +32,9 @@ export interface SaverContext extends WriterContext {
   onFixation(sid: string): void;
 }
 
+/** For so many times `timeout` a write may be under way that got no answer. */
+const LATEST = 3;
+
 /**
  * Saves sessions, one after the other where they are the same: takes what the object is at the time
  * of the call, and finds out what kind of write that is.
@@ -48,12 +51,13 @@ export class Saver {
    */
   readonly #doomed = new Later();
   /** New sessions that were ended, and that a write without an answer may still make anew. */
-  readonly #revenants = new Later();
+  readonly #revenants: Later;
 
   constructor(context: SaverContext) {
     const { settings, records, inflate } = context;
     this.#context = context;
     this.#turns = new Turns(settings.timeout);
+    this.#revenants = new Later(LATEST * settings.timeout);
     this.#versions = new Versions(records, inflate);
     const conflicts = new Conflicts(settings, records, this.#versions);
     this.#doubts = new Doubts(this.#versions);

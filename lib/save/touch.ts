@@ -85,7 +85,7 @@ export class Toucher {
       return resultOf((await saver.saveCookie(known, cookie, report)) !== "GONE");
     }
     const renewed = known.isRow
-      ? await this.#extend(sid, known.user, life, report)
+      ? await this.#extend(sid, life, report)
       : await saver.renew(known, known.held, life, report);
     if (!renewed) renewals.forget(sid);
     return resultOf(renewed);
@@ -93,21 +93,15 @@ export class Toucher {
 
   /** Renews a session by a row of `all()`, of which the text is not remembered. */
   async touchListed(sid: string, session: object, report?: Report): Promise<TouchResult> {
-    const { settings, index } = this.#context;
+    const { settings } = this.#context;
     const now = Date.now();
     const life = lifetime(settings.rules, session, sid, now, now, true);
-    const user = index?.storedUserOf(session);
     if (settings.disableTTL || settings.disableTouch) return "OK";
-    return resultOf(await this.#extend(sid, user, life, report));
+    return resultOf(await this.#extend(sid, life, report));
   }
 
   /** Renews a session by a row of a listing: that never shortens its life, and never ends it. */
-  async #extend(
-    sid: string,
-    user: string | undefined,
-    { relaxed }: Lifetime,
-    report: Report | undefined,
-  ): Promise<boolean> {
+  async #extend(sid: string, { relaxed }: Lifetime, report: Report | undefined): Promise<boolean> {
     const { port, settings, renewals, saver, index } = this.#context;
     if (saver.isDoomed(sid)) return false;
     renewals.forget(sid);
@@ -118,12 +112,9 @@ export class Toucher {
       await port.expire(key, px, "longer");
     }
     report?.asked();
+    if (index !== undefined) return index.renewed(sid);
     const [size] = await port.measure([key]);
-    if (!size) return false;
-    const { left } = size;
-    if (user === undefined || index === undefined) return true;
-    const ends = left === Number.POSITIVE_INFINITY ? null : Date.now() + left;
-    return index.written(user, sid, ends, false);
+    return Boolean(size);
   }
 
   /** Renews a session by an object that the store did not hand out. */
@@ -154,10 +145,7 @@ export class Toucher {
     renewals.forget(sid);
     report?.asked();
     if (!(await port.expire(key, life.relaxed - now))) return false;
-    const user = index?.storedUserOf(session);
-    return user === undefined || index === undefined
-      ? true
-      : index.written(user, sid, life.relaxed, false);
+    return index === undefined || index.renewed(sid);
   }
 }
 

@@ -196,14 +196,32 @@ export class UserIndex implements Registry {
   async disown(user: string, sid: string): Promise<void> {
     await this.#entries.forget(user, [{ sid, activity: ANY }]);
     // Whoever has stored it meanwhile may have entered it before the line above.
+    const stored = await this.#stored(sid);
+    if (stored?.user === user) await this.#entries.written(user, sid, stored.expires, 0, true);
+  }
+
+  /**
+   * Notes that a session was renewed by one who does not know whose it has become; whether it is there
+   * and keeps its place.
+   */
+  async renewed(sid: string): Promise<boolean> {
+    const stored = await this.#stored(sid);
+    if (stored === null) return false;
+    const { user, expires } = stored;
+    return user === undefined || this.written(user, sid, expires, false);
+  }
+
+  /** Whose session is there and when it ends; `null`: there is none. */
+  async #stored(sid: string): Promise<{ user: string | undefined; expires: number | null } | null> {
     const { port, settings } = this.#context;
     const key = settings.prefix + sid;
     const value = await port.get(key);
-    if (value === null || (await this.#owned.ownerOf(sid, value)) !== user) return;
+    if (value === null) return null;
+    const user = await this.#owned.ownerOf(sid, value);
     const [size] = await port.measure([key]);
-    if (!size) return;
-    const expires = size.left === Number.POSITIVE_INFINITY ? null : Date.now() + size.left;
-    await this.#entries.written(user, sid, expires, 0, true);
+    if (!size) return null;
+    const isEndless = size.left === Number.POSITIVE_INFINITY;
+    return { user, expires: isEndless ? null : Date.now() + size.left };
   }
 
   /** A session's expiry is to be written again: its index may have missed the last time. */
