@@ -431,6 +431,7 @@ export class Player {
       number: history.calls.length,
       actor: this.#actor.name,
       process: server.name,
+      store: this.#actor.store,
       what,
       sid,
       began: history.next(),

@@ -41,6 +41,8 @@ export interface Network {
   downUntil: number;
   /** Until when it executes nothing. */
   pausedUntil: number;
+  /** Told of each command that a client sends again. */
+  readonly onRepeat: (process: string, words: readonly Value[]) => void;
   /** Told what goes on; `undefined` where nobody reads it. */
   readonly tell: ((what: string) => void) | undefined;
   /** What Redis holds for a session, for readers. */
@@ -316,8 +318,10 @@ export class SimulatedClient extends EventEmitter {
         const { again } = this;
         this.again = undefined;
         // What the store has given up is not sent again: that is its transport's business.
-        if (again && time.now - again.at < this.#network.timeout) this.#transmit(again);
-        else again?.reject(new Error("Socket closed unexpectedly"));
+        if (again && time.now - again.at < this.#network.timeout) {
+          this.#network.onRepeat(this.#link.process, again.words);
+          this.#transmit(again);
+        } else again?.reject(new Error("Socket closed unexpectedly"));
         for (const asked of this.#queue.splice(0)) this.#transmit(asked);
         resolve();
       });

@@ -75,6 +75,8 @@ export interface Call {
   readonly number: number;
   readonly actor: string;
   readonly process: string;
+  /** Which of the stores of the process. */
+  readonly store: number;
   readonly what: What;
   readonly sid: string;
   readonly began: number;
@@ -165,6 +167,9 @@ export class History {
   readonly steps: { readonly order: number; readonly process: string; readonly ms: number }[] = [];
   /** When a process was stopped, and for how long, in ms. */
   readonly stops: { readonly process: string; readonly from: number; readonly until: number }[] =
+    [];
+  /** When a client sent a command about a session again, which had been executed. */
+  readonly repeats: { readonly order: number; readonly process: string; readonly sid: string }[] =
     [];
   /** The processes that died. */
   readonly deaths = new Set<string>();

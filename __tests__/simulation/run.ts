@@ -99,6 +99,11 @@ class Run {
       timeout: TIMEOUT,
       downUntil: 0,
       pausedUntil: 0,
+      onRepeat: (process, words) => {
+        const key = words.find((word) => String(word).startsWith(PREFIX));
+        const sid = String(key).slice(PREFIX.length);
+        this.#history.repeats.push({ order: this.#history.next(), process, sid });
+      },
       tell,
       shown: shownStored,
     };
