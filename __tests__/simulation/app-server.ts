@@ -40,6 +40,7 @@ export class Room {
   readonly express: ExpressSession;
   clock: Clock | undefined;
   chance = new Chance(0);
+  #name = "";
   #drawn = 0;
   /** What all modules of a process share, whichever copy of the library they are of. */
   readonly #global: Record<symbol, unknown> = {};
@@ -96,7 +97,8 @@ export class Room {
     }
   }
 
-  enter(clock: Clock, chance: Chance): void {
+  enter(name: string, clock: Clock, chance: Chance): void {
+    this.#name = name;
     this.clock = clock;
     this.chance = chance;
     this.#drawn = 0;
@@ -109,7 +111,9 @@ export class Room {
 
   #bytes(size: number): Buffer {
     return Buffer.from(
-      Array.from({ length: size }, () => this.chance.below(256, `bytes ${this.#drawn++}`)),
+      Array.from({ length: size }, () =>
+        this.chance.below(256, `${this.#name} bytes ${this.#drawn++}`),
+      ),
     );
   }
 }
@@ -238,7 +242,7 @@ export class AppServer {
     this.#network = network;
     this.express = room.express;
     this.clock = new Clock(network.time);
-    room.enter(this.clock, network.chance);
+    room.enter(name, this.clock, network.chance);
     this.client = new SimulatedClient(name, network, this.clock);
     this.client.connect().catch(() => {});
     const { library } = room;

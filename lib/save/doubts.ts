@@ -9,6 +9,7 @@ import {
   sameValue,
   type Text,
   type Unanswered,
+  type Value,
   type Version,
   type Versions,
 } from "../session/index.js";
@@ -17,9 +18,10 @@ import { digestOf } from "./scripts.js";
 /** So many writes of one object may be without an answer; before another one Redis is asked. */
 const MOST = 4;
 
-/** What is known of a new session of which a write got no answer. */
+/** A session that was to be made by writes without an answer. */
 interface First {
-  readonly loaded: WeakRef<Loaded>;
+  /** `undefined` where that was an object made by hand. */
+  readonly loaded: WeakRef<Loaded> | undefined;
   /** The digests of what those writes were to store. */
   readonly texts: readonly string[];
 }
@@ -36,7 +38,7 @@ const DONE: ReadonlySet<unknown> = new Set([1, "1", "OK"]);
  */
 export class Doubts {
   readonly #versions: Versions;
-  /** New sessions that were to be stored by writes without an answer. */
+  /** By the session's id. */
   readonly #first = new Map<string, First>();
 
   constructor(versions: Versions) {
@@ -53,11 +55,7 @@ export class Doubts {
     const open: Unanswered = { ...write, hasLanded: false };
     loaded.unanswered = [...loaded.unanswered, open].slice(-MOST);
     loaded.isDoubted = true;
-    if (loaded.held === undefined) {
-      const texts = this.#first.get(loaded.sid)?.texts ?? [];
-      const all = [...texts, digestOf(write.held.stored)].slice(-MOST);
-      addNewest(this.#first, loaded.sid, { loaded: new WeakRef(loaded), texts: all }, MOST_FIRST);
-    }
+    if (loaded.held === undefined) this.mayCreate(loaded.sid, write.held.stored, loaded);
     void lateAnswerOf(error)?.then((answer) => {
       if (answer.status === "rejected") {
         if (!wasSent(answer.reason)) drop(loaded, open);
@@ -66,6 +64,13 @@ export class Doubts {
       }
       // Any other answer proves nothing: a client may have sent it twice, and this is the second answer.
     });
+  }
+
+  /** Remembers that a session is perhaps made, of that text, or will be. */
+  mayCreate(sid: string, stored: Value, loaded?: Loaded): void {
+    const texts = [...(this.#first.get(sid)?.texts ?? []), digestOf(stored)].slice(-MOST);
+    const first = { loaded: loaded && new WeakRef(loaded), texts };
+    addNewest(this.#first, sid, first, MOST_FIRST);
   }
 
   /**
@@ -77,7 +82,7 @@ export class Doubts {
   ended(sid: string): readonly string[] {
     const first = this.#first.size > 0 ? this.#first.get(sid) : undefined;
     if (first === undefined) return [];
-    const loaded = first.loaded.deref();
+    const loaded = first.loaded?.deref();
     const last = loaded?.unanswered.at(-1);
     if (loaded !== undefined && loaded.held === undefined && last !== undefined) {
       loaded.held = last.held;

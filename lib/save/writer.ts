@@ -87,8 +87,10 @@ interface Attempt {
   readonly life: Lifetime | undefined;
   /** What the object itself says; it may be less than the text. */
   readonly own?: Value;
-  /** What tells the text apart. */
+  /** The mark of the text; perhaps one that it had before. */
   readonly mark?: string | undefined;
+  /** Whether the mark is of this write alone. */
+  readonly isMarked?: boolean;
   readonly report?: MergeReport;
 }
 
@@ -142,7 +144,12 @@ export class Writer {
     step.report?.asked();
     const written = port.set(settings.prefix + sid, text.stored, px);
     step.entry?.sent(px && Date.now() + px);
-    await written;
+    try {
+      await written;
+    } catch (error) {
+      if (isInDoubt(error)) this.#doubts.mayCreate(sid, text.stored);
+      throw error;
+    }
     step.report?.carried(text.stored);
     this.#remember(sid, text, px, sent, life);
     step.turn.latest = text;
@@ -487,7 +494,7 @@ export class Writer {
     if (!isDoubted) return { ...rest, text: this.#sealed(plain, sid) };
     const mark = randomBytes(6).toString("base64url");
     const marked = await this.#context.records.marked(plain, sid, mark);
-    return { ...rest, mark, text: this.#sealed(marked, sid) };
+    return { ...rest, mark, isMarked: true, text: this.#sealed(marked, sid) };
   }
 
   /** A text that is there. One that counts as missing stays as it is. */
@@ -549,7 +556,7 @@ export class Writer {
 
   #doubt(
     loaded: Loaded,
-    { text, own, mark }: Attempt,
+    { text, own, mark, isMarked }: Attempt,
     before: Value | undefined,
     user: string | undefined,
     error: unknown,
@@ -558,7 +565,7 @@ export class Writer {
     this.#context.renewals.forget(loaded.sid);
     if (text === undefined || own === undefined || !isInDoubt(error)) return;
     const held: Held = { ...text, own, isStale: false };
-    this.#doubts.add(loaded, { held, before, mark, user }, error);
+    this.#doubts.add(loaded, { held, before, mark: isMarked ? mark : undefined, user }, error);
   }
 
   #remember(sid: string, { stored }: Text, px: TimeToLive, sent: number, life: Lifetime): void {

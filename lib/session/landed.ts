@@ -23,8 +23,8 @@ export function hasLanded(before: Tree, written: Tree, current: Tree): boolean {
       if (same(old, own, key)) continue;
       if (isPlain(own) && isPlain(now) && (old === ABSENT || isPlain(old))) {
         const below = same === equalAtRoot && key === "cookie" ? equalInCookie : equal;
-        // An object that was put where none was is a place of its own as well.
-        if (old === ABSENT) found++;
+        // That there is an object proves nothing: another one may have been put where none was.
+        if (same(own, now, key)) found++;
         if (!walk(old === ABSENT ? {} : old, own, now, below)) return false;
       } else if (same(own, now, key)) found++;
       else if (same(old, now, key)) return false;

@@ -1,0 +1,653 @@
+// What the contract asks of a history: who may have written what, what was due, and what was known.
+import { shownAnswer, shownCall } from "./actors.js";
+import { OBSERVER } from "./client.js";
+import {
+  type Call,
+  DEFINITE,
+  type History,
+  type Leaf,
+  type Places,
+  type Rules,
+  samePlaces,
+  type Version,
+  type Wish,
+} from "./history.js";
+
+/** How long a cache may not notice that its connection is dead, beside `timeout`. */
+const PING_INTERVAL = 1000;
+
+/** For so many times `timeout` the store reckons with a command that got no answer. */
+const LATEST = 3;
+
+/* Calls */
+
+/** What became of it is known. */
+function isKnown(call: Call): boolean {
+  return call.error === undefined ? call.ended !== undefined : DEFINITE.has(call.error);
+}
+
+/** It got no answer: it has happened, has not, or happens later. */
+export function isUnknown(call: Call): boolean {
+  return !isKnown(call);
+}
+
+export function isConfirmed(call: Call): boolean {
+  return call.ended !== undefined && call.error === undefined && call.answer !== "GONE";
+}
+
+/** Whether a session was told to live on. */
+export function isRenewal(call: Call): boolean {
+  if (call.what !== "touch" && call.what !== "save") return false;
+  return isConfirmed(call) && call.idle !== undefined && call.answer !== "EXPIRED";
+}
+
+export function isUnderWay(call: Call, order: number): boolean {
+  return call.ended === undefined || call.ended >= order;
+}
+
+/** Whether a call may still do something: it is under way, or nobody knows what became of it. */
+export function isOpen(history: History, call: Call, order: number): boolean {
+  if (isUnderWay(call, order)) return true;
+  if (isKnown(call)) return false;
+  // The next confirmation of its object tells what became of it.
+  const later = history.calls.find(
+    (other) =>
+      other.object !== undefined &&
+      other.object === call.object &&
+      other.number > call.number &&
+      other.what === "save" &&
+      isConfirmed(other),
+  );
+  return later === undefined || (later.ended as number) >= order;
+}
+
+/** The calls that may have made a version. */
+export function openCalls(history: History, version: Version): Call[] {
+  return callsFor(history, version).filter((call) => isOpen(history, call, version.order));
+}
+
+/** The calls on its session that its process had begun. */
+function callsFor(history: History, version: Version): Call[] {
+  return history.calls.filter(
+    (call) =>
+      call.sid === version.sid && call.process === version.process && call.began < version.order,
+  );
+}
+
+/** Whether a call writes its object as a whole, whatever is there. */
+export function isWhole({ rules }: History, call: Call): boolean {
+  return call.isWhole || rules.conflict === "overwrite";
+}
+
+/** Whether a version is what a call writes as a whole: whatever is there, or where the session is over. */
+export function isWholeOf(history: History, call: Call, version: Version): boolean {
+  // One that sets a cookie and nothing else writes, under "overwrite", what it knows of the session.
+  const isOfCookie = call.what === "touch" && history.rules.conflict === "overwrite";
+  if (isOfCookie) return wasBefore(history, version);
+  if (call.what !== "save" || !samePlaces(call.places, version.places)) return false;
+  const before = versionBefore(history, version);
+  return (
+    isWhole(history, call) || (call.isNew && before !== undefined && isPast(history, before, call))
+  );
+}
+
+export function wants(call: Call, place: string, leaf: Leaf): boolean {
+  const wish = call.wishes.get(place);
+  return wish !== undefined && wish.value === leaf;
+}
+
+export function isFulfilled(
+  { value, isUndone, instead }: Wish,
+  place: string,
+  { places }: Version,
+) {
+  // An object that is there again may be another request's.
+  if (isUndone) return instead === "{}" || places?.get(place) !== instead;
+  return places !== null && places.get(place) === value;
+}
+
+/** Whether some call asks for what became of a place. */
+export function isAskedFor(
+  { rules }: History,
+  writers: readonly Call[],
+  place: string,
+  before: Version,
+  version: Version,
+): boolean {
+  const [outer = "", inner] = place.split("/");
+  const leaf = version.places?.get(place);
+  if (rules.conflict === "overwrite") return false;
+  const savers = writers.filter(({ what }) => what === "save");
+  if (savers.some((call) => wants(call, place, leaf))) return true;
+  // It went with the object that it was in; that is a place of its own.
+  if (inner !== undefined && before.places?.get(outer) === "{}" && !version.places?.has(outer))
+    return true;
+  // A function of the app decides; this one takes whole values at the top.
+  return (
+    rules.conflict === "function" &&
+    savers.some(
+      ({ wishes, places }) =>
+        places?.get(place) === leaf &&
+        [...wishes.keys()].some((each) => each.split("/")[0] === outer),
+    )
+  );
+}
+
+/* Versions */
+
+interface Transition {
+  readonly version: Version;
+  readonly before: Version;
+  readonly index: number;
+  readonly all: readonly Version[];
+}
+
+/** Every change that a command or time made to a session. */
+export function* transitions(history: History): Generator<Transition> {
+  for (const all of history.versions.values()) {
+    for (const [index, version] of all.entries()) {
+      if (version.why === "failed over" || version.process === OBSERVER) continue;
+      const before = all[index - 1] ?? {
+        ...version,
+        places: null,
+        user: undefined,
+        text: null,
+        ends: undefined,
+      };
+      yield { version, before, index, all };
+    }
+  }
+}
+
+/** Whether a session has been once already what it became. */
+function wasBefore(history: History, version: Version): boolean {
+  const all = history.versions.get(version.sid) ?? [];
+  return all.some(
+    ({ order, places }) => order < version.order && samePlaces(places, version.places),
+  );
+}
+
+function versionBefore(history: History, version: Version): Version | undefined {
+  const all = history.versions.get(version.sid) ?? [];
+  return all[all.indexOf(version) - 1];
+}
+
+export function differences(before: Places, after: Places): string[] {
+  const places = new Set([...before.keys(), ...after.keys()]);
+  return [...places].filter((place) => before.get(place) !== after.get(place));
+}
+
+/** Whether a version is what a call without an answer was to write, as a whole. */
+export function isOfALateWrite(history: History, version: Version): boolean {
+  const late = callsFor(history, version).filter(
+    (call) =>
+      call.error !== undefined && isUnknown(call) && samePlaces(call.places, version.places),
+  );
+  return late.length > 0;
+}
+
+/** Whether code that loads nothing has brought back what a command without an answer expects. */
+export function isSetBack(history: History, { version, before, index, all }: Transition): boolean {
+  const isBack = all.slice(0, index - 1).some(({ text }) => text !== null && text === before.text);
+  const isLate = callsFor(history, version).some(
+    (call) => call.error !== undefined && isUnknown(call),
+  );
+  return isBack && isLate && isOfCodeThatLoadsNothing(history, before);
+}
+
+/** Whether a version is what code wrote that has not loaded the session. */
+export function isOfCodeThatLoadsNothing(history: History, version: Version): boolean {
+  return history.calls.some(
+    (call) =>
+      call.isWhole &&
+      call.sid === version.sid &&
+      call.began < version.order &&
+      samePlaces(call.places, version.places),
+  );
+}
+
+/** Whether a session was gone, over, or by others another user's, at some time during a call. */
+export function isGone(history: History, call: Call): boolean {
+  const isDoomed = history.calls.some(
+    (other) =>
+      other.what === "destroy" &&
+      other.sid === call.sid &&
+      other.process === call.process &&
+      other.began < (call.ended as number) &&
+      other.error !== undefined,
+  );
+  if (isDoomed) return true;
+  const versions = history.during(call.sid, call.began, call.ended as number);
+  return versions.some(
+    (version) =>
+      version.places === null ||
+      isPast(history, version, call) ||
+      isOfOthers(history, version, call),
+  );
+}
+
+/** Whether others have made a session that of another user than it was for a call. */
+function isOfOthers({ rules, calls }: History, { sid, user, order }: Version, call: Call): boolean {
+  if (!rules.users || rules.conflict !== "merge" || user === call.userBefore) return false;
+  return calls.some(
+    (other) =>
+      other.object !== call.object &&
+      other.sid === sid &&
+      other.what === "save" &&
+      other.began < order &&
+      other.user === user,
+  );
+}
+
+/** Whether a session is over by its own rules, at some time during a call, as the process takes it. */
+export function isPast({ rules }: History, version: Version, call: Call): boolean {
+  if (version.places === null) return false;
+  const now = call.wall + ((call.endedAt ?? call.beganAt) - call.beganAt);
+  const idle = version.maxAge ?? rules.idle;
+  if (version.created !== undefined && version.created + limitOf(rules, idle) <= now + 1)
+    return true;
+  return version.ends !== undefined && version.ends <= now + 1 + Math.abs(call.wall - call.beganAt);
+}
+
+/** How long after its creation a session ends at the latest. */
+function limitOf({ rolling, deadline = Number.POSITIVE_INFINITY }: Rules, idle: number): number {
+  return rolling ? deadline : Math.min(idle, deadline);
+}
+
+/* 2. Creations */
+
+/** The calls that may make a session, and make it what a version is. */
+export function makersOf(history: History, version: Version): Call[] {
+  return callsFor(history, version).filter(
+    (call) => call.what === "save" && call.isNew && samePlaces(call.places, version.places),
+  );
+}
+
+/** Whether the session that a call makes was ended after the call began. */
+export function wasEnded(history: History, call: Call, order: number): boolean {
+  const versions = history.during(call.sid, call.began, order - 1);
+  return versions.some(({ why }) => why === "removed") && versions.length > 1;
+}
+
+/**
+ * Whether the process that ended a session has ended it again, which a late command had made anew:
+ * it looks once, a while after it got its answer, and leaves alone what others have written since.
+ */
+export function isLaidToRest(history: History, version: Version): boolean {
+  const { sid, process, order, time, text } = version;
+  const grace = LATEST * history.rules.timeout;
+  const { store } = makersOf(history, version).at(-1) as Call;
+  const logout = history.calls.findLast(
+    (call) =>
+      call.what === "destroy" &&
+      call.sid === sid &&
+      call.process === process &&
+      call.store === store &&
+      call.error === undefined &&
+      call.ended !== undefined &&
+      call.ended < order,
+  );
+  if (logout === undefined || history.deaths.has(process as string)) return true;
+  if (time > (logout.endedAt as number) + grace) return true;
+  const later = history.during(sid, order, Number.POSITIVE_INFINITY);
+  return later.some((each) => each.text !== text);
+}
+
+/* 3. Lives */
+
+export function slackOf({ rolling, touchAfter }: Rules, idle: number): number {
+  return rolling ? Math.min(touchAfter, idle / 60) : 0;
+}
+
+/** How long a version may live, in ms; two for what is rounded. */
+export function mostLife(history: History, version: Version): number {
+  const { rules } = history;
+  const asked = [version.maxAge ?? rules.idle];
+  // Its own cookie, with nothing of the stored one: the last writer wins.
+  if (rules.conflict === "overwrite") {
+    asked.push(...openCalls(history, version).map(({ idle = 0 }) => idle));
+  }
+  return Math.max(...asked.map((idle) => Math.ceil(idle + slackOf(rules, idle)) + 2));
+}
+
+/** Whether a life may be wrong by so much, since clocks were set by which it was computed. */
+export function isByTheClock(history: History, sid: string, order: number, by: number): boolean {
+  const { rules, calls, steps } = history;
+  // A deadline counts from a creation, by whatever clock. An idle timeout counts from now.
+  const isDated = !rules.rolling || rules.deadline !== undefined;
+  const set = steps
+    .filter((step) => step.order < order)
+    .filter((step) =>
+      calls.some(
+        (call) =>
+          call.sid === sid &&
+          call.process === step.process &&
+          call.began < order &&
+          (isDated || (call.began < step.order && isUnderWay(call, step.order))),
+      ),
+    )
+    .reduce((sum, { ms }) => sum + Math.abs(ms), 0);
+  return set > 0 && by <= set + 2;
+}
+
+/** Until when a session has to live for a call that was confirmed; `undefined`: that cannot be told. */
+export function untilOf({ rules }: History, call: Call, version: Version): number | undefined {
+  const idle = call.idle as number;
+  const now = version.maxAge ?? rules.idle;
+  // Another request has changed how long it lives; originalMaxAge drifts with the clock.
+  if (Math.abs(now - idle) > 1000) return undefined;
+  const limit = Math.min(
+    rules.rolling ? Number.POSITIVE_INFINITY : Math.min(idle, now),
+    rules.deadline ?? Number.POSITIVE_INFINITY,
+  );
+  const until = call.beganAt + Math.min(idle, now);
+  if (limit === Number.POSITIVE_INFINITY) return until;
+  return version.created === undefined ? undefined : Math.min(until, version.created + limit);
+}
+
+/** The latest that a session has to live to for what was confirmed before a change of it. */
+export function dueBefore(
+  history: History,
+  { sid, order }: Version,
+  version: Version,
+): { until: number; call: Call } | undefined {
+  let due: { until: number; call: Call } | undefined;
+  for (const call of history.calls) {
+    if (call.sid !== sid || !isRenewal(call) || (call.ended as number) >= order) continue;
+    const versions = history.during(sid, call.ended as number, order - 1);
+    if (versions.some((each) => isAnother(history, each, call))) continue;
+    const until = untilOf(history, call, version);
+    if (until !== undefined && (due === undefined || until > due.until)) due = { until, call };
+  }
+  return due;
+}
+
+/** Whether a session is another one than a call has renewed, or asks for another life, which a row of all() keeps. */
+function isAnother({ rules }: History, { places, why, maxAge = rules.idle }: Version, call: Call) {
+  return (
+    places === null || why === "failed over" || Math.abs(maxAge - (call.idle as number)) > 1000
+  );
+}
+
+/** Whether who made a version asks for a shorter life than a call did. */
+export function asksForLess(history: History, version: Version, { idle = 0 }: Call): boolean {
+  return openCalls(history, version).some((other) => (other.idle ?? idle) < idle - 500);
+}
+
+/** Whether under "overwrite" a request with a cookie that ends sooner has had the last word since. */
+export function isOutdone({ rules, calls }: History, call: Call): boolean {
+  const { conflict, rolling, deadline } = rules;
+  if (conflict !== "overwrite") return false;
+  const idle = call.idle as number;
+  // Or one that counts from another creation.
+  const isDated = !rolling || deadline !== undefined;
+  return calls.some(
+    (other) =>
+      other.sid === call.sid &&
+      ((isDated && other.isWhole) ||
+        ((other.error !== undefined || (other.ended ?? Number.POSITIVE_INFINITY) > call.began) &&
+          (other.idle ?? idle) < idle - 500)),
+  );
+}
+
+/** Whether a failover took a renewal that the process still trusts: for `touchAfter`. */
+export function isLostAndTrusted({ rules }: History, call: Call, version: Version): boolean {
+  const idle = call.idle as number;
+  return version.why === "failed over" && call.beganAt <= version.time + slackOf(rules, idle) + 1;
+}
+
+/** Whether a removal was asked for. */
+export function isEnding(history: History, version: Version, before: Version): boolean {
+  const { sid, process, order } = version;
+  const isAsked = history.calls.some(
+    (call) =>
+      call.process === process &&
+      call.began < order &&
+      (isUnderWay(call, order) || call.error !== undefined) &&
+      ((call.what === "destroy" && call.sid === sid) ||
+        (call.what === "destroyAllOf" && call.user === before.user) ||
+        call.what === "clear"),
+  );
+  return isAsked || isEvictedForLimit(history, version, before) || isRevenant(history, version);
+}
+
+/** Whether a removal makes room: its user had more sessions than allowed, or may have had. */
+function isEvictedForLimit(history: History, { order }: Version, { user }: Version): boolean {
+  const { limit } = history.rules;
+  if (limit === undefined || user === undefined) return false;
+  const sids = [...history.versions.keys()].filter((sid) =>
+    history.calls.some(
+      (call) =>
+        call.sid === sid && call.what === "save" && call.user === user && call.began < order,
+    ),
+  );
+  return sids.length > limit;
+}
+
+/** Whether a session that is removed was made anew by a late command, after it had been ended. */
+function isRevenant(history: History, version: Version): boolean {
+  const { sid, process, order } = version;
+  const earlier = (history.versions.get(sid) ?? []).filter((each) => each.order < order);
+  const birth = earlier.findLast(
+    ({ places }, at) => places !== null && (earlier[at - 1]?.places ?? null) === null,
+  );
+  return history.calls.some(
+    (call) =>
+      call.what === "destroy" &&
+      call.sid === sid &&
+      call.process === process &&
+      (call.ended ?? order) < (birth?.order ?? 0),
+  );
+}
+
+/* 5. Users */
+
+/** Whether a session has come to its deadline, though its key may live on: that counts from when the command arrived. */
+export function isOverAt(history: History, sid: string, at: number): boolean {
+  const { rules } = history;
+  const last = history.versions.get(sid)?.findLast(({ places }) => places !== null);
+  if (last?.created === undefined) return false;
+  return last.created + limitOf(rules, last.maxAge ?? rules.idle) <= at;
+}
+
+/** Whether a session is a user's, and not over, all the time that a call takes. */
+export function isThroughout(history: History, sid: string, user: string, call: Call): boolean {
+  const versions = history.during(sid, call.began, call.ended as number);
+  return versions.every(
+    (version) =>
+      version.places !== null && version.user === user && !isPast(history, version, call),
+  );
+}
+
+/** When a session became a user's, for the last time. */
+function becameOf(history: History, sid: string, user: string, until: number): Version | undefined {
+  const versions = (history.versions.get(sid) ?? []).filter(({ order }) => order < until);
+  return versions.findLast(
+    (version, index) => version.user === user && versions[index - 1]?.user !== user,
+  );
+}
+
+/** Whether it was confirmed, before some time, that a session is a user's. */
+export function isLoggedIn(history: History, sid: string, user: string, until: number): boolean {
+  const became = becameOf(history, sid, user, until);
+  if (became === undefined) return false;
+  return isSavedBetween(history, sid, user, became.order, until, became.process);
+}
+
+/** Whether a save of a user's session was confirmed that had not ended before some time. */
+function isSavedBetween(
+  history: History,
+  sid: string,
+  user: string,
+  from: number,
+  until: number,
+  process?: string,
+): boolean {
+  return history.calls.some(
+    (call) =>
+      call.sid === sid &&
+      call.what === "save" &&
+      call.user === user &&
+      (process === undefined || call.process === process) &&
+      isConfirmed(call) &&
+      (call.ended as number) > from &&
+      (call.ended as number) < until,
+  );
+}
+
+/** Why a live session of a user need not be listed, if there is a reason. */
+export function whyUnlisted(
+  history: History,
+  sid: string,
+  user: string,
+  until: number,
+): "the index was lost" | "nobody could write the index" | undefined {
+  const versions = (history.versions.get(sid) ?? []).filter(({ order }) => order < until);
+  const became = becameOf(history, sid, user, until) as Version;
+  /** A save that began afterwards, and changed something, has written the entry. */
+  const isMadeUpFor = (order: number) =>
+    history.calls.some(
+      (call) =>
+        call.sid === sid &&
+        call.what === "save" &&
+        call.user === user &&
+        call.wishes.size > 0 &&
+        call.began > order &&
+        isConfirmed(call) &&
+        (call.ended as number) < until,
+    );
+  const losses = [
+    ...history.losses,
+    ...versions.filter(({ why }) => why === "failed over").map(({ order }) => order),
+  ].filter((order) => order >= became.order && order < until);
+  if (losses.some((order) => !isMadeUpFor(order))) return "the index was lost";
+  const grace = LATEST * history.rules.timeout;
+  const isMissed = history.calls.some((call) => {
+    if (call.sid !== sid || call.began >= until || call.user !== user) return false;
+    if (call.what !== "save" && call.what !== "touch") return false;
+    if (isMadeUpFor(call.began)) return false;
+    const isDead = isUnderWay(call, until) || history.deaths.has(call.process);
+    const isLate = versions.some(
+      ({ process, order, time }) =>
+        process === call.process && order > call.began && time > call.beganAt + grace,
+    );
+    return isUnknown(call) && (isDead || isLate);
+  });
+  return isMissed ? "nobody could write the index" : undefined;
+}
+
+/** Why a user may have more sessions than allowed, if there is a reason. */
+export function whyTooMany(
+  history: History,
+  user: string,
+  live: readonly string[],
+): "the index was lost" | "nobody could write the index" | undefined {
+  const reasons = live.map((sid) => whyUnlisted(history, sid, user, Number.POSITIVE_INFINITY));
+  const known = reasons.find((reason) => reason !== undefined);
+  if (known !== undefined) return known;
+  const isUnsure = history.calls.some(
+    (call) => isUnknown(call) && (call.user === user || call.userBefore === user),
+  );
+  return isUnsure ? "nobody could write the index" : undefined;
+}
+
+/* 6. Reads */
+
+/** Since when a process that caches may have what it reads. */
+export function oldestCached(history: History, call: Call): number {
+  const oldest = call.beganAt - PING_INTERVAL - history.rules.timeout;
+  const since = history.calls.find(({ beganAt }) => beganAt >= oldest)?.began ?? call.began;
+  const own = history.calls.filter(
+    ({ process, sid, what, ended, error }) =>
+      process === call.process &&
+      sid === call.sid &&
+      what !== "get" &&
+      ended !== undefined &&
+      ended < call.began &&
+      error === undefined,
+  );
+  const written = own.map((each) => lastWriteOf(history, each));
+  return Math.min(Math.max(since, ...written), call.began);
+}
+
+/** When what a confirmed call has written became what it was. */
+function lastWriteOf(history: History, call: Call): number {
+  const own = history.versions
+    .get(call.sid)
+    ?.findLast(
+      ({ order, process }) =>
+        order > call.began && order <= (call.ended as number) && process === call.process,
+    );
+  return own?.order ?? 0;
+}
+
+/* 7. Time */
+
+/** How many times `timeout` a call may take: it is what one round trip may. */
+export function boundOf({ what }: Call): number {
+  if (what === "get") return 3;
+  return what === "save" || what === "touch" || what === "destroy" ? 16 : 60;
+}
+
+/** For how long its process was stopped during a call, in ms. */
+export function stoppedDuring({ stops }: History, call: Call): number {
+  return stops
+    .filter(
+      ({ process, until, from }) =>
+        process === call.process && until > call.beganAt && from < (call.endedAt as number),
+    )
+    .reduce((sum, { from, until }) => sum + until - from, 0);
+}
+
+/* 8. Saving again */
+
+/** Whether a request that took a value back has since set it again, or takes one back now. */
+export function isTakenBack(history: History, call: Call, place: string, leaf: Leaf): boolean {
+  if (call.wishes.get(place)?.isUndone) return true;
+  const own = history.calls.filter(({ object, what }) => object === call.object && what === "save");
+  return own.some(
+    (other) =>
+      other.number < call.number &&
+      other.places?.get(place) !== leaf &&
+      own.some((first) => first.number < other.number && first.places?.get(place) === leaf),
+  );
+}
+
+/** Whether nothing is left of a save that landed by which it can be known. */
+export function isUnknowable(_: History, call: Call, landed: Version, before: Version): boolean {
+  return ![...call.wishes].some(
+    ([place, { value }]) =>
+      value !== undefined &&
+      value !== "{}" &&
+      landed.places?.get(place) === value &&
+      before.places?.get(place) === value,
+  );
+}
+
+/** Whether the client has sent again what a call had it send, which had landed already. */
+export function isSentTwice(
+  history: History,
+  call: Call,
+  landed: Version,
+  again: Version,
+): boolean {
+  return history.repeats.some(
+    ({ process, sid, order }) =>
+      process === call.process &&
+      sid === call.sid &&
+      call.began < landed.order &&
+      landed.order < order &&
+      order < again.order,
+  );
+}
+
+/* For readers */
+
+export function shown(call: Call): string {
+  const answer = call.ended === undefined ? "" : ` and was told ${shownAnswer(call)}`;
+  return `${call.actor} on ${call.process} ${shownCall(call)}${answer}`;
+}
+
+export function when(version: Version): string {
+  return `at ${version.time % 1_000_000}, by ${version.process ?? "the server"}`;
+}
