@@ -1,8 +1,15 @@
 import session from "express-session";
 import type { RedisStore, RedisStoreOptions } from "../../lib/index.js";
 import { type Fault, type FaultyClient, faulty, writes } from "../support/faults.js";
-import { warmUp } from "../support/requests.js";
-import { type AppSession, connect, makeStore, refusal, until } from "../support/store.js";
+import { load, warmUp } from "../support/requests.js";
+import {
+  type AppSession,
+  connect,
+  makeStore,
+  refusal,
+  sessionOf,
+  until,
+} from "../support/store.js";
 
 /** A session that express-session has generated, and that nobody has saved. */
 function generated(store: RedisStore, sid: string): AppSession {
@@ -70,6 +77,41 @@ describe.each(fates)("a new session whose first save has no answer (%s)", (fault
     expect(await store.set("sid", mine)).toBe("GONE");
     // Another new session under that id is another session.
     expect(await store.set("sid", generated(store, "sid"))).toBe("OK");
+  });
+});
+
+describe("a session that a late write makes anew after its logout is removed again", () => {
+  test("where express-session had generated it, saved again and confirmed meanwhile", async () => {
+    const { faults, store, other, mine } = await setUp({ timeout: 100 });
+    await failing({ faults, store }, "late", () => store.set("sid", mine));
+    expect(await store.set("sid", mine)).toBe("OK");
+    expect(await store.destroy("sid")).toBe(1);
+    await faults.arrive();
+    expect(await other.get("sid")).toMatchObject({ n: 1 });
+    await until(async () => (await other.get("sid")) === null);
+  });
+
+  test("where the app had made it by hand", async () => {
+    const { faults, store, other } = await setUp({ timeout: 100 });
+    await failing({ faults, store }, "late", () => store.set("sid", sessionOf({ n: 1 })));
+    expect(await store.destroy("sid")).toBe(0);
+    await faults.arrive();
+    expect(await other.get("sid")).toMatchObject({ n: 1 });
+    await until(async () => (await other.get("sid")) === null);
+  });
+
+  test("but not where another one has changed it", async () => {
+    const { faults, store, other, mine } = await setUp({ timeout: 100 });
+    await failing({ faults, store }, "late", () => store.set("sid", mine));
+    await failing({ faults, store }, "late", () => store.set("second", generated(store, "second")));
+    await store.destroy("sid");
+    await store.destroy("second");
+    await faults.arrive();
+    const theirs = await load(other, "sid");
+    theirs.n = 2;
+    expect(await other.set("sid", theirs)).toBe("OK");
+    await until(async () => (await other.get("second")) === null);
+    expect(await other.get("sid")).toMatchObject({ n: 2 });
   });
 });
 

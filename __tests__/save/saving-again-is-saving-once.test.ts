@@ -156,16 +156,18 @@ describe.each(fates)("a save whose answer does not come (%s)", (fault) => {
     expect(await seen(other)).toEqual({ n: 2 });
   });
 
-  test("leaves no mark in Redis once two more are answered", async () => {
-    const { faults, store, raw, key, mine } = await loaded({ n: 1 });
+  test("leaves a mark in Redis that stays, and that no app sees", async () => {
+    const { faults, store, other, raw, key, mine } = await loaded({ n: 1 });
     mine.n = 2;
     await failing({ faults, store }, fault, () => store.set("sid", mine));
     expect(await store.set("sid", mine)).toBe("OK");
-    expect(await store.set("sid", mine)).toBe("OK");
-    expect(JSON.parse((await raw.get(key)) as string)).toEqual({
-      cookie: { originalMaxAge: null, expires: null, httpOnly: true, path: "/" },
-      n: 2,
-    });
+    const { __mark: mark } = JSON.parse((await raw.get(key)) as string);
+    expect(mark).toMatch(/^[\w-]{8}$/);
+    const next = await load(other, "sid");
+    next.n = 3;
+    expect(await other.set("sid", next)).toBe("OK");
+    expect(JSON.parse((await raw.get(key)) as string)).toMatchObject({ n: 3, __mark: mark });
+    expect(await seen(store)).toEqual({ n: 3 });
   });
 
   test("that is the first one of a session is saved again", async () => {
@@ -303,4 +305,53 @@ test("a login in doubt that is taken back leaves no place taken, and a touch tak
   expect(await store.touch("sid", mine)).toBe("OK");
   expect(await raw.pttl(key)).toBeLessThanOrEqual(660_000);
   expect(await seen(other)).toEqual({ n: 1 });
+});
+
+describe("a save that comes late finds nothing any more that it expects", () => {
+  test("though another request has made the session again what it was", async () => {
+    const { faults, store, other, mine } = await loaded({ n: 1 });
+    mine.n = 2;
+    await failing({ faults, store }, "late", () => store.set("sid", mine));
+    mine.n = 3;
+    expect(await store.set("sid", mine)).toBe("OK");
+    const next = await load(other, "sid");
+    next.n = 1;
+    expect(await other.set("sid", next)).toBe("OK");
+    await faults.arrive();
+    expect(await seen(other)).toEqual({ n: 1 });
+  });
+
+  test("though the same request has, when it had found a later save of its own", async () => {
+    const { faults, store, other, mine } = await loaded({ n: 1 });
+    mine.n = 2;
+    await failing({ faults, store }, "late", () => store.set("sid", mine));
+    await failing({ faults, store }, "lose", () => store.set("sid", mine));
+    mine.n = 1;
+    await store.set("sid", mine);
+    await faults.arrive();
+    expect(await seen(other)).toEqual({ n: 1 });
+  });
+});
+
+test("a save without an answer is not taken for done because another request has put an object there, too", async () => {
+  const { faults, store, other, mine } = await loaded({ n: 1 });
+  const theirs = await load(other, "sid");
+  mine.cart = { color: "red" };
+  await failing({ faults, store }, "drop", () => store.set("sid", mine));
+  theirs.cart = { color: "blue" };
+  expect(await other.set("sid", theirs)).toBe("OK");
+  await store.set("sid", mine);
+  expect(await seen(other)).toEqual({ n: 1, cart: { color: "red" } });
+});
+
+test("a renewal of a session with a mark writes nothing", async () => {
+  const { faults, store, raw, key, mine } = await loaded({ n: 1 });
+  mine.n = 2;
+  await failing({ faults, store }, "drop", () => store.set("sid", mine));
+  expect(await store.set("sid", mine)).toBe("OK");
+  const marked = await raw.get(key);
+  const next = await load(store, "sid");
+  expect(await store.touch("sid", next)).toBe("OK");
+  expect(await store.set("sid", next)).toBe("OK");
+  expect(await raw.get(key)).toBe(marked);
 });

@@ -106,6 +106,19 @@ export function isFulfilled(
   return places !== null && places.get(place) === value;
 }
 
+/** Whether another request has removed a place, or what it is in, before a call was answered. */
+export function isRemovedByOthers({ calls }: History, call: Call, place: string): boolean {
+  return calls.some(
+    (other) =>
+      other.what === "save" &&
+      other.object !== call.object &&
+      other.sid === call.sid &&
+      other.began < (call.ended as number) &&
+      (other.isWhole || other.wishes.has(place)) &&
+      !other.places?.has(place),
+  );
+}
+
 /** Whether some call asks for what became of a place. */
 export function isAskedFor(
   { rules }: History,

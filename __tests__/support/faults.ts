@@ -31,11 +31,11 @@ export function faulty(client: TestClient): FaultyClient {
   const lost: (() => void)[] = [];
   const never = new Promise(() => {});
   const self: FaultyClient = {
-    client: through(client, async (command, send) => {
+    client: through(client, async (command, send, words) => {
       const fault = self.fate(command);
       if (fault === undefined) return send();
-      // Without the signal by which the store takes back what has not gone out: this has.
-      if (fault === "late") late.push(() => send({ abortSignal: undefined }));
+      // As it is now, and without the signal: what has gone out the store cannot take back.
+      if (fault === "late") late.push(() => send({ abortSignal: undefined }, words));
       if (fault !== "lose") return never;
       const reply = await send();
       await new Promise<void>((resolve) => lost.push(resolve));

@@ -326,3 +326,27 @@ unlessSealed.test("what is removed is compared by its SHA-1, bytes included", as
   const stored = serializer.stringify(ada({ text: "é✓" }));
   expect(removal.at(-1)).toBe(createHash("sha1").update(stored).digest("hex"));
 });
+
+describe("a session that is renewed by who loaded it before its login stays listed for as long as it lives", () => {
+  const anonymous = sessionOf({ n: 1 });
+  test.each<[string, Options, (store: ReturnType<typeof makeStore>) => Promise<object | null>]>([
+    ["overwrite", { conflict: "overwrite" }, (store) => store.get("sid")],
+    ["merge", {}, (store) => store.get("sid")],
+    ["a row", {}, async (store) => (await store.sessions().next()).value?.session ?? null],
+    ["a row of all()", {}, async (store) => (await store.all())[0] ?? null],
+    ["by hand", {}, async () => sessionOf({ n: 1 })],
+  ])("%s", async (_, options, loadedBefore) => {
+    const store = makeStore(client, { prefix: freshPrefix(), userId, touchAfter: 0, ...options });
+    await store.set("sid", anonymous);
+    const before = (await loadedBefore(store)) as SessionData;
+    const login = (await store.get("sid")) as Loaded;
+    login.user = "ada";
+    expect(await store.set("sid", login)).toBe("OK");
+    const ends = `users-of:${store.prefix}{${Buffer.from("ada").toString("base64url")}}:ends`;
+    // As if the login had been long ago.
+    const soon = Date.now() + 60_000;
+    await raw.send("ZADD", ends, String(soon), "sid");
+    expect(await store.touch("sid", before)).toBe("OK");
+    expect(Number(await raw.send("ZSCORE", ends, "sid"))).toBeGreaterThan(soon + 60_000);
+  });
+});
