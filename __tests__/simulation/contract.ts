@@ -13,6 +13,7 @@ import {
   isGone,
   isLaidToRest,
   isLoggedIn,
+  isLoginUnderOldId,
   isLostAndTrusted,
   isOfALateWrite,
   isOfCodeThatLoadsNothing,
@@ -46,6 +47,7 @@ import {
   whyUnlisted,
 } from "./evidence.js";
 import { type Call, type History, samePlaces, shownPlaces, type Version } from "./history.js";
+import { eventsAreTrue, notesAreTrue } from "./sight.js";
 
 /** A promise that was broken. */
 export interface Broken {
@@ -184,15 +186,13 @@ const theDeadStayDead: Promised = (history, lenient) => {
 const endingsEnd: Promised = (history) => {
   for (const call of history.calls) {
     if (call.ended === undefined || call.error !== undefined) continue;
-    const ended =
-      call.what === "destroy"
-        ? [call.sid]
-        : call.what === "clear"
-          ? [...history.versions.keys()]
-          : [];
+    const isOfOne = call.what === "destroy" || call.what === "destroyOf";
+    const ended = isOfOne ? [call.sid] : call.what === "clear" ? [...history.versions.keys()] : [];
     for (const sid of ended) {
       const versions = history.during(sid, call.began, call.ended);
       if (versions.some(({ places }) => places === null)) continue;
+      // `destroyOf` ends no session of another user.
+      if (call.what === "destroyOf" && versions.some(({ user }) => user !== call.user)) continue;
       return `${shown(call)}, but ${sid} was there all the while`;
     }
   }
@@ -223,7 +223,10 @@ const lostLogoutsAreRepeated: Promised = (history) => {
 const livesAreBounded: Promised = (history, lenient) => {
   for (const { version, before } of transitions(history)) {
     if (version.places === null) continue;
-    if (version.ends === undefined) return `${when(version)}: ${version.sid} never ends`;
+    const isEndless = version.ends === undefined;
+    if (isEndless !== history.rules.disableTTL)
+      return `${when(version)}: ${version.sid} ${isEndless ? "never ends" : "ends"}`;
+    if (version.ends === undefined) continue;
     // A write that keeps the life that was there gives none.
     const isKept = before.places !== null && version.ends === before.ends;
     if (version.why !== "written" || isKept) continue;
@@ -240,7 +243,8 @@ const livesAreBounded: Promised = (history, lenient) => {
 const nobodyDiesEarly: Promised = (history, lenient) => {
   for (const { version, before } of transitions(history)) {
     if (before.places === null) continue;
-    const ends = version.why === "written" ? (version.ends as number) : version.time;
+    const ends =
+      version.why === "written" ? (version.ends ?? Number.POSITIVE_INFINITY) : version.time;
     const due = dueBefore(history, version, version.places === null ? before : version);
     if (due === undefined || ends + 1 >= due.until) continue;
     if (version.why === "evicted" || version.why === "flushed") continue;
@@ -258,7 +262,7 @@ const nobodyDiesEarly: Promised = (history, lenient) => {
 /** What was told to be renewed is. */
 const renewalsAreThere: Promised = (history, lenient) => {
   for (const call of history.calls) {
-    if (!isRenewal(call) || call.isWhole) continue;
+    if (!isRenewal(history, call) || call.isWhole) continue;
     const ended = call.ended as number;
     const version = history.at(call.sid, ended);
     if (version.places === null || version.ends === undefined) continue;
@@ -281,10 +285,12 @@ const renewalsAreThere: Promised = (history, lenient) => {
  * "overwrite" every session is one request's as a whole, which the first promise says.
  */
 const usersAreNotMixed: Promised = (history) => {
-  const { conflict, users } = history.rules;
+  const { conflict, users, requireNewId } = history.rules;
   if (conflict !== "merge" || !users) return undefined;
   for (const { version, before } of transitions(history)) {
     if (version.places === null) continue;
+    if (requireNewId && isLoginUnderOldId(history, version, before))
+      return `${when(version)}: ${version.user} was logged in under ${version.sid}, which was anonymous`;
     for (const place of differences(before.places ?? new Map(), version.places)) {
       const leaf = version.places.get(place);
       if (leaf === undefined || leaf === "{}" || place === "user") continue;
@@ -335,7 +341,11 @@ const usersFindTheirSessionsMeanwhile: Promised = (history, lenient) => {
     if (call.what !== "sessionsOf" && call.what !== "destroyAllOf") continue;
     const user = call.user as string;
     for (const sid of history.versions.keys()) {
-      if (!isThroughout(history, sid, user, call) || !isLoggedIn(history, sid, user, call.began))
+      if (
+        call.except === sid ||
+        !isThroughout(history, sid, user, call) ||
+        !isLoggedIn(history, sid, user, call.began)
+      )
         continue;
       const listed = call.what === "sessionsOf" ? (call.answer as { sid: string }[]) : [];
       if (listed.some((entry) => entry.sid === sid)) continue;
@@ -425,7 +435,7 @@ const PROMISES: readonly (readonly Promised[])[] = [
   [livesAreBounded, nobodyDiesEarly, renewalsAreThere],
   [usersAreNotMixed],
   [usersFindTheirSessions, usersFindTheirSessionsMeanwhile],
-  [readsAreTrue],
+  [readsAreTrue, eventsAreTrue, notesAreTrue],
   [callsSettle],
   [savesLandOnce],
 ];

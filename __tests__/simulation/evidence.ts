@@ -36,7 +36,9 @@ export function isConfirmed(call: Call): boolean {
 }
 
 /** Whether a session was told to live on. */
-export function isRenewal(call: Call): boolean {
+export function isRenewal({ rules }: History, call: Call): boolean {
+  // A touch that is not to do anything answers and does nothing.
+  if (call.what === "touch" && rules.disableTouch) return false;
   if (call.what !== "touch" && call.what !== "save") return false;
   return isConfirmed(call) && call.idle !== undefined && call.answer !== "EXPIRED";
 }
@@ -366,7 +368,7 @@ export function dueBefore(
 ): { until: number; call: Call } | undefined {
   let due: { until: number; call: Call } | undefined;
   for (const call of history.calls) {
-    if (call.sid !== sid || !isRenewal(call) || (call.ended as number) >= order) continue;
+    if (call.sid !== sid || !isRenewal(history, call) || (call.ended as number) >= order) continue;
     const versions = history.during(sid, call.ended as number, order - 1);
     if (versions.some((each) => isAnother(history, each, call))) continue;
     const until = untilOf(history, call, version);
@@ -417,8 +419,8 @@ export function isEnding(history: History, version: Version, before: Version): b
       call.process === process &&
       call.began < order &&
       (isUnderWay(call, order) || call.error !== undefined) &&
-      ((call.what === "destroy" && call.sid === sid) ||
-        (call.what === "destroyAllOf" && call.user === before.user) ||
+      (((call.what === "destroy" || call.what === "destroyOf") && call.sid === sid) ||
+        (call.what === "destroyAllOf" && call.user === before.user && call.except !== sid) ||
         call.what === "clear"),
   );
   return isAsked || isEvictedForLimit(history, version, before) || isRevenant(history, version);
@@ -453,7 +455,14 @@ function isRevenant(history: History, version: Version): boolean {
   );
 }
 
-/* 5. Users */
+/* 4. and 5. Users */
+
+/** Whether a session of nobody has become somebody's under the id that it had, and not by code that loads nothing. */
+export function isLoginUnderOldId(history: History, version: Version, before: Version): boolean {
+  if (before.places === null || before.user !== undefined || version.user === undefined)
+    return false;
+  return !openCalls(history, version).some((call) => isWholeOf(history, call, version));
+}
 
 /** Whether a session has come to its deadline, though its key may live on: that counts from when the command arrived. */
 export function isOverAt(history: History, sid: string, at: number): boolean {
