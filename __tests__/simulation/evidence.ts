@@ -243,7 +243,13 @@ export function isGone(history: History, call: Call): boolean {
 
 /** Whether others have made a session that of another user than it was for a call. */
 function isOfOthers({ rules, calls }: History, { sid, user, order }: Version, call: Call): boolean {
-  if (!rules.users || rules.conflict !== "merge" || user === call.userBefore) return false;
+  if (!rules.users || rules.conflict !== "merge") return false;
+  // Whose it was for the call: as it was confirmed last, or as it was tried since.
+  const tried = calls.filter(
+    ({ object, number }) => object === call.object && number < call.number,
+  );
+  const known = [call.userBefore, ...tried.filter(isUnknown).map((other) => other.user)];
+  if (known.every((each) => each === user)) return false;
   return calls.some(
     (other) =>
       other.object !== call.object &&
@@ -430,13 +436,12 @@ export function isEnding(history: History, version: Version, before: Version): b
 function isEvictedForLimit(history: History, { order }: Version, { user }: Version): boolean {
   const { limit } = history.rules;
   if (limit === undefined || user === undefined) return false;
-  const sids = [...history.versions.keys()].filter((sid) =>
-    history.calls.some(
-      (call) =>
-        call.sid === sid && call.what === "save" && call.user === user && call.began < order,
-    ),
+  const sids = new Set(
+    history.calls
+      .filter((call) => call.what === "save" && call.user === user && call.began < order)
+      .map(({ sid }) => sid),
   );
-  return sids.length > limit;
+  return sids.size > limit;
 }
 
 /** Whether a session that is removed was made anew by a late command, after it had been ended. */
@@ -461,7 +466,9 @@ function isRevenant(history: History, version: Version): boolean {
 export function isLoginUnderOldId(history: History, version: Version, before: Version): boolean {
   if (before.places === null || before.user !== undefined || version.user === undefined)
     return false;
-  return !openCalls(history, version).some((call) => isWholeOf(history, call, version));
+  return !openCalls(history, version).some(
+    (call) => isWholeOf(history, call, version) || (call.isNew && call.user === version.user),
+  );
 }
 
 /** Whether a session has come to its deadline, though its key may live on: that counts from when the command arrived. */

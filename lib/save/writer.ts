@@ -91,6 +91,8 @@ interface Attempt {
   readonly mark?: string | undefined;
   /** Whether the mark is of this write alone. */
   readonly isMarked?: boolean;
+  /** It was written: what is there needs a renewal at most, and nothing where others have gone on. */
+  readonly isFound?: boolean;
   readonly report?: MergeReport;
 }
 
@@ -228,7 +230,7 @@ export class Writer {
         const { text, own = text.plain } = last;
         loaded.held = { ...text, own, isStale: false };
         loaded.user = wish.user;
-        return { ...last, text: undefined };
+        return { ...last, text: undefined, isFound: true };
       }
       last = await planned(there);
       return last;
@@ -405,6 +407,10 @@ export class Writer {
       } catch (error) {
         if (!isOver) task.onFailed?.(error, attempt, known);
         throw error;
+      }
+      if (attempt.isFound) {
+        this.#context.renewals.forget(sid);
+        return { attempt, text: there as Text, isOver: false };
       }
       if (typeof reply === "number") {
         if (!task.mayCreate?.()) return null;
