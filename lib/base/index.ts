@@ -12,6 +12,7 @@ export {
   text,
   whole,
 } from "./check.js";
+export { Distinct } from "./distinct.js";
 export {
   fromClient,
   isNoScript,
@@ -25,6 +26,7 @@ export {
   withoutConnection,
   withoutContent,
 } from "./errors.js";
+export { Largest } from "./largest.js";
 export type {
   EndingReason,
   EventMessage,

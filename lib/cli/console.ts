@@ -1,5 +1,4 @@
 // What the command writes and asks: data to stdout, words to stderr.
-import { createInterface } from "node:readline/promises";
 import type { ReadStream, WriteStream } from "node:tty";
 
 /** The part of `process` that the command uses. */
@@ -38,7 +37,7 @@ export class Console {
     const closed = (error: NodeJS.ErrnoException) => around.exit(error.code === "EPIPE" ? 0 : 4);
     around.stdout.on("error", closed);
     around.stderr.on("error", closed);
-    around.on("SIGINT", () => around.exit(INTERRUPTED));
+    around.on("SIGINT", () => this.#interrupt());
   }
 
   get env(): NodeJS.ProcessEnv {
@@ -47,6 +46,11 @@ export class Console {
 
   get folder(): string {
     return this.#around.cwd();
+  }
+
+  /** Whether data goes to somebody who reads it on a screen. */
+  get isShown(): boolean {
+    return Boolean(this.#around.stdout.isTTY);
   }
 
   /** Whether somebody is there who can answer. */
@@ -82,8 +86,9 @@ export class Console {
   async confirm(question: string): Promise<boolean> {
     this.#clear();
     const { stdin, stderr } = this.#around;
+    const { createInterface } = await import("node:readline/promises");
     const lines = createInterface({ input: stdin, output: stderr });
-    lines.on("SIGINT", () => this.#around.exit(INTERRUPTED));
+    lines.on("SIGINT", () => this.#interrupt());
     try {
       return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `)).trim());
     } finally {
@@ -108,6 +113,11 @@ export class Console {
   leave(code: number): void {
     this.#clear();
     this.#around.stdout.write("", () => this.#around.exit(code));
+  }
+
+  #interrupt(): never {
+    this.#clear();
+    return this.#around.exit(INTERRUPTED);
   }
 
   #clear(): void {

@@ -37,9 +37,10 @@ async function planOf(connection: Connection, given: Arguments, terminal: Consol
   if (all) {
     if (given.because !== undefined)
       throw usage("--all leaves no notes, and so takes no --because");
-    const count = await store.length();
+    // Only who is asked needs the number.
+    const number = given.yes ? "" : `${await store.length()} `;
     return {
-      what: `all ${count} sessions with the prefix "${store.prefix}"`,
+      what: `all ${number}sessions with the prefix "${store.prefix}"`,
       run: () => store.clear(),
     };
   }

@@ -39,6 +39,7 @@ ${EXIT}`,
 
   --user ID        those of one user, the last active first (--config)
   --limit N        stop after so many
+  --largest N      only so many, the largest first
 ${CONNECTION}
 ${EXIT}`,
   show: `redis-session-store show HANDLE: one session

@@ -1,45 +1,56 @@
 // The part "list": the sessions, a line each.
+import { Largest } from "../base/index.js";
 import type { SessionEntry, UserSessionEntry } from "../index.js";
+import type { Connection } from "./connect.js";
 import type { Console } from "./console.js";
-import type { Part } from "./part.js";
+import { usage } from "./failure.js";
+import type { Arguments, Part } from "./part.js";
 import { bytes, columns, escaped, span } from "./text.js";
+import { Unreadable } from "./unreadable.js";
+import { type UserOf, userOf } from "./user.js";
 
 const WIDTHS = [44, 8, 8, 9];
 
-/** Prints the sessions as they come. */
-export const list: Part = async ({ store, options }, { user, limit, json }, terminal) => {
-  const entries = user === undefined ? store.sessions() : await store.sessionsOf(user);
-  let count = 0;
-  let corrupt = 0;
-  store.on("corrupt", () => corrupt++);
-  if (!json && process.stdout.isTTY) {
-    await terminal.put(
-      terminal.paint("dim", columns(["handle", "age", "left", "size", "user"], WIDTHS)),
-    );
+/** Prints the sessions as they come, or the largest of them when all were seen. */
+export const list: Part = async (connection, given, terminal) => {
+  const { json, limit, largest } = given;
+  if (limit !== undefined && largest !== undefined)
+    throw usage("--limit does not go with --largest");
+  const { userId } = connection.options;
+  const unreadable = new Unreadable(connection.store);
+  const put = (entry: SessionEntry) =>
+    terminal.put(json ? asJson(entry, userId) : asLine(entry, userId, terminal));
+  if (!json && terminal.isShown) {
+    const heads = columns(["handle", "age", "left", "size", "user"], WIDTHS);
+    await terminal.put(terminal.paint("dim", heads));
   }
-  for await (const entry of entries) {
+  const kept = largest === undefined ? undefined : new Largest(largest, bytesOf, handleOf);
+  let count = 0;
+  let ofUsers = 0;
+  for await (const entry of entriesOf(connection, given)) {
     if (count === limit) break;
     count++;
-    await terminal.put(
-      json ? asJson(entry, options.userId) : asLine(entry, options.userId, terminal),
-    );
+    if (userId !== undefined && userOf(entry, userId) !== undefined) ofUsers++;
+    if (kept === undefined) await put(entry);
+    else kept.add(entry);
     terminal.progress(() => `${count} sessions`);
   }
-  if (!json) terminal.say(`${count} sessions${count === limit ? ", and perhaps more" : ""}`);
-  if (corrupt > 0) terminal.say(`${corrupt} keys of this prefix hold no session that can be read`);
+  for (const entry of kept?.things ?? []) await put(entry);
+  if (!json) {
+    const logged = userId === undefined ? "" : `, ${ofUsers} of them logged in`;
+    terminal.say(`${count} sessions${logged}${count === limit ? ", and perhaps more" : ""}`);
+  }
+  const left = await unreadable.count();
+  if (left > 0) terminal.say(`${left} keys of this prefix hold no session that can be read`);
   return 0;
 };
 
-type UserOf = ((session: never) => unknown) | undefined;
-
-function userOf({ session }: SessionEntry, userId: UserOf): string | undefined {
-  try {
-    const user = userId?.(session as never);
-    return typeof user === "string" || typeof user === "number" ? String(user) : undefined;
-  } catch {
-    return undefined;
-  }
+async function* entriesOf({ store }: Connection, { user }: Arguments) {
+  yield* user === undefined ? store.sessions() : await store.sessionsOf(user);
 }
+
+const bytesOf = (entry: SessionEntry) => entry.bytes;
+const handleOf = (entry: SessionEntry) => entry.handle;
 
 /** What a list tells of a session: never its id, never its content. */
 export function asJson(entry: SessionEntry, userId: UserOf): string {

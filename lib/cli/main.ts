@@ -1,17 +1,10 @@
 // Reads the command line, runs one part of the command and tells how it went.
 import { parseArgs } from "node:util";
-import { connect } from "./connect.js";
 import type { Console } from "./console.js";
-import { doctor } from "./doctor.js";
-import { end } from "./end.js";
 import { type ExitCode, exitCodeOf, usage } from "./failure.js";
 import { HELP } from "./help.js";
-import { list } from "./list.js";
-import { migrate } from "./migrate.js";
 import type { Arguments, Part } from "./part.js";
-import { show } from "./show.js";
 import { escaped } from "./text.js";
-import { why } from "./why.js";
 
 const text = { type: "string" } as const;
 const flag = { type: "boolean" } as const;
@@ -25,13 +18,24 @@ const COMMON = {
   help: flag,
 };
 
-/** The parts: what runs, which options it has beside the common ones, how many handles it takes. */
+/**
+ * The parts: what runs, which options it has beside the common ones, how many handles it takes. Each is
+ * loaded when it is asked for: `--help` waits for none of them.
+ */
 const PARTS = {
-  doctor: { run: doctor, options: {}, most: 0 },
-  list: { run: list, options: { user: text, limit: text }, most: 0 },
-  show: { run: show, options: { user: text, values: flag }, most: 1 },
+  doctor: { load: async () => (await import("./doctor.js")).doctor, options: {}, most: 0 },
+  list: {
+    load: async () => (await import("./list.js")).list,
+    options: { user: text, limit: text, largest: text },
+    most: 0,
+  },
+  show: {
+    load: async () => (await import("./show.js")).show,
+    options: { user: text, values: flag },
+    most: 1,
+  },
   end: {
-    run: end,
+    load: async () => (await import("./end.js")).end,
     options: {
       user: text,
       except: { type: "string", multiple: true },
@@ -41,9 +45,9 @@ const PARTS = {
     },
     most: 1000,
   },
-  why: { run: why, options: {}, most: 1 },
-  migrate: { run: migrate, options: {}, most: 0 },
-} as const satisfies Record<string, { run: Part; options: object; most: number }>;
+  why: { load: async () => (await import("./why.js")).why, options: {}, most: 1 },
+  migrate: { load: async () => (await import("./migrate.js")).migrate, options: {}, most: 0 },
+} as const satisfies Record<string, { load(): Promise<Part>; options: object; most: number }>;
 
 /** Runs the command; the exit code. What goes wrong is a sentence on stderr. */
 export async function main(args: readonly string[], terminal: Console): Promise<ExitCode> {
@@ -77,7 +81,8 @@ async function run([name = "", ...rest]: readonly string[], terminal: Console): 
     json: values.json === true,
     user: values.user as string | undefined,
     except: (values.except as string[] | undefined) ?? [],
-    limit: limitOf(values.limit as string | undefined),
+    limit: countOf("--limit", values.limit as string | undefined),
+    largest: countOf("--largest", values.largest as string | undefined),
     values: values.values === true,
     all: values.all === true,
     because: values.because as string | undefined,
@@ -93,8 +98,9 @@ async function run([name = "", ...rest]: readonly string[], terminal: Console): 
     if (given[option] !== undefined && !where.config) throw needsConfig(`--${option}`);
   }
   if ((name === "migrate" || name === "why") && !where.config) throw needsConfig(name);
-  const connection = await connect(where, terminal);
-  return part.run(connection, given, terminal);
+  const { connect } = await import("./connect.js");
+  const runPart = await part.load();
+  return runPart(await connect(where, terminal), given, terminal);
 }
 
 function parsed(args: readonly string[], options: Record<string, { type: "string" | "boolean" }>) {
@@ -108,11 +114,13 @@ function parsed(args: readonly string[], options: Record<string, { type: "string
   }
 }
 
-function limitOf(value: string | undefined): number | undefined {
+function countOf(option: string, value: string | undefined): number | undefined {
   if (value === undefined) return undefined;
-  const limit = Number(value);
-  if (!Number.isInteger(limit) || limit < 1) throw usage("--limit takes a whole number from 1 on");
-  return limit;
+  const count = Number(value);
+  if (!Number.isInteger(count) || count < 1) {
+    throw usage(`${option} takes a whole number from 1 on`);
+  }
+  return count;
 }
 
 function needsConfig(what: string): Error {

@@ -10,6 +10,7 @@ export interface Arguments {
   readonly user: string | undefined;
   readonly except: readonly string[];
   readonly limit: number | undefined;
+  readonly largest: number | undefined;
   readonly values: boolean;
   readonly all: boolean;
   readonly because: string | undefined;

@@ -1,6 +1,7 @@
 // Does what an app does, with a session of the doctor's own, to see whether the server lets it.
 import { randomBytes } from "node:crypto";
 import type { SessionData } from "express-session";
+import { isSilence } from "../base/index.js";
 import { type RedisStore, StoreError } from "../index.js";
 import type { Connection } from "./connect.js";
 import type { Finding } from "./finding.js";
@@ -8,7 +9,7 @@ import type { Finding } from "./finding.js";
 /** The session ends by itself after so many ms, should the doctor be stopped. */
 const LIFE = 1000;
 
-/** Checks every operation of the store; each stops at the first command that it may not run. */
+/** Checks every operation of the store; each stops at the first command that it may not run. Throws where there is no answer. */
 export async function* practice({ store, options }: Connection): AsyncGenerator<Finding> {
   const sid = `doctor-${randomBytes(12).toString("base64url")}`;
   const session = { cookie: { originalMaxAge: LIFE, expires: new Date(Date.now() + LIFE) } };
@@ -29,6 +30,7 @@ export async function* practice({ store, options }: Connection): AsyncGenerator<
       await step();
       yield { verdict: "fine", check, says: "works" };
     } catch (error) {
+      if (isSilence(error)) throw error;
       const { code = "", message } = error as Partial<StoreError> & Error;
       const isOptional = check === "a listing" && code === "ERR_NO_PERMISSION";
       yield isOptional

@@ -1,10 +1,9 @@
 // What the doctor asks a server about itself.
 import { performance } from "node:perf_hooks";
+import { isReply, within } from "../base/index.js";
 import type { ServerOf } from "../client/index.js";
-import type { Finding, Verdict } from "./finding.js";
-import { bytes } from "./text.js";
-
-type Info = Readonly<Record<string, string>>;
+import type { Finding } from "./finding.js";
+import { eviction, type Info, infoOf, keys, memory, persistence, role, version } from "./info.js";
 
 /** So many pings tell how far the server is. */
 const PINGS = 20;
@@ -15,11 +14,17 @@ const CLOCK = 1000;
 /** The letters of notify-keyspace-events that watch() needs. */
 const NOTIFICATIONS = "Kg$xe";
 
-/** Checks one server. */
-export async function* server(one: ServerOf): AsyncGenerator<Finding> {
-  yield latency(await pings(one));
-  yield await clock(one);
-  const info = await infoOf(one);
+/** How long a server may take to answer one question, in ms. */
+const PATIENCE = 5000;
+
+/** Checks one server; throws where it gives no answer. */
+export async function* server({ send }: ServerOf): AsyncGenerator<Finding> {
+  const ask: Ask = (...command) => {
+    return within(send(...command), PATIENCE, command.join(" "), "ERR_TIMEOUT");
+  };
+  yield latency(await pings(ask));
+  yield await clock(ask);
+  const info = await askInfo(ask);
   if (info === undefined) {
     const says = "the Redis user may not run INFO";
     yield { verdict: "unknown", check: "server", says, advice: "grant +info to whoever looks" };
@@ -29,16 +34,30 @@ export async function* server(one: ServerOf): AsyncGenerator<Finding> {
   yield role(info);
   yield memory(info);
   yield eviction(info);
+  yield keys(info);
   yield persistence(info);
-  if (info.cluster_enabled === "1") yield await coverage(one);
-  yield await notifications(one);
+  if (info.cluster_enabled === "1") yield await coverage(ask);
+  yield await notifications(ask);
 }
 
-async function pings(one: ServerOf): Promise<number> {
+/** Sends a command to the server, and waits so long and no longer. */
+type Ask = (...command: string[]) => Promise<unknown>;
+
+/** What a server answers; `undefined` where it refuses. Silence is no refusal. */
+async function unlessRefused(answer: Promise<unknown>): Promise<unknown> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!isReply(error)) throw error;
+    return undefined;
+  }
+}
+
+async function pings(ask: Ask): Promise<number> {
   const times: number[] = [];
   for (let index = 0; index < PINGS; index++) {
     const asked = performance.now();
-    await one.send("PING");
+    await ask("PING");
     times.push(performance.now() - asked);
   }
   return times.sort((a, b) => a - b)[PINGS >> 1] as number;
@@ -51,12 +70,10 @@ function latency(ms: number): Finding {
     : { verdict: "doubtful", check: "latency", says, advice: "each request waits for one trip" };
 }
 
-async function clock(one: ServerOf): Promise<Finding> {
+async function clock(ask: Ask): Promise<Finding> {
   const before = Date.now();
-  let reply: unknown;
-  try {
-    reply = await one.send("TIME");
-  } catch {
+  const reply = await unlessRefused(ask("TIME"));
+  if (reply === undefined) {
     return { verdict: "unknown", check: "clock", says: "the Redis user may not run TIME" };
   }
   const after = Date.now();
@@ -74,144 +91,36 @@ async function clock(one: ServerOf): Promise<Finding> {
       };
 }
 
-async function infoOf(one: ServerOf): Promise<Info | undefined> {
-  try {
-    const text = String(await one.send("INFO"));
-    return Object.fromEntries(
-      text.split(/\r?\n/).flatMap((line) => {
-        const colon = line.indexOf(":");
-        return colon > 0 ? [[line.slice(0, colon), line.slice(colon + 1)]] : [];
-      }),
-    );
-  } catch {
-    return undefined;
+async function askInfo(ask: Ask): Promise<Info | undefined> {
+  const text = await unlessRefused(ask("INFO"));
+  return text === undefined ? undefined : infoOf(String(text));
+}
+
+async function coverage(ask: Ask): Promise<Finding> {
+  const check = "cluster";
+  const text = await unlessRefused(ask("CLUSTER", "INFO"));
+  if (text === undefined) {
+    return { verdict: "unknown", check, says: "the Redis user may not run CLUSTER INFO" };
   }
-}
-
-function version(info: Info): Finding {
-  const isValkey = info.valkey_version !== undefined || info.server_name === "valkey";
-  const number = info.valkey_version ?? info.redis_version ?? "";
-  const says = `${isValkey ? "Valkey" : "Redis"} ${number}`;
-  const oldest = isValkey ? 8 : 7;
-  return Number.parseInt(number, 10) >= oldest
-    ? { verdict: "fine", check: "version", says }
-    : {
-        verdict: "doubtful",
-        check: "version",
-        says,
-        advice: "tested are Redis 7 and 8, Valkey 8 and 9",
-      };
-}
-
-function role({
-  role: is,
-  connected_slaves: replicas = "0",
-  master_link_status: link,
-}: Info): Finding {
-  if (is === "slave") {
-    const says = `a replica${link === "down" ? " that has lost its primary" : ""}`;
-    return { verdict: "broken", check: "role", says, advice: "connect to the primary" };
+  const of = (name: string) => new RegExp(`${name}:(\\S+)`).exec(String(text))?.[1];
+  const assigned = Number(of("cluster_slots_assigned"));
+  const failing = Number(of("cluster_slots_fail"));
+  const says = `${assigned} of 16384 slots have a primary, ${failing} of them fail`;
+  if (assigned === 16_384 && failing === 0 && of("cluster_state") === "ok") {
+    return { verdict: "fine", check, says };
   }
-  return replicas === "0"
-    ? {
-        verdict: "doubtful",
-        check: "role",
-        says: "a primary without replicas",
-        advice: "when it fails, everyone waits until it is back",
-      }
-    : { verdict: "fine", check: "role", says: `a primary with ${replicas} replicas` };
+  const advice = "sessions in the others cannot be read: see redis-cli --cluster check";
+  return { verdict: "broken", check, says, advice };
 }
 
-function memory({
-  used_memory: used = "0",
-  maxmemory = "0",
-  maxmemory_policy: policy,
-}: Info): Finding {
-  if (maxmemory === "0") {
-    const says = `${bytes(Number(used))} used, no limit`;
-    return { verdict: "fine", check: "memory", says };
-  }
-  const share = Number(used) / Number(maxmemory);
-  const says = `${bytes(Number(used))} of ${bytes(Number(maxmemory))} used (${Math.round(share * 100)} %)`;
-  if (share < 0.9) return { verdict: "fine", check: "memory", says };
-  const isFull = share >= 1 && policy === "noeviction";
-  const advice = isFull
-    ? "logins and changes fail: raise maxmemory, or look with list what fills it"
-    : "raise maxmemory before it is full";
-  return { verdict: isFull ? "broken" : "doubtful", check: "memory", says, advice };
-}
-
-function eviction({ maxmemory_policy: policy = "", evicted_keys: evicted = "0" }: Info): Finding {
-  const says = `${policy}, ${evicted} keys evicted since the start`;
-  if (policy === "noeviction") return { verdict: "fine", check: "eviction", says };
-  const verdict: Verdict = evicted === "0" ? "doubtful" : "broken";
-  const advice =
-    "evicted sessions are logouts: set maxmemory-policy noeviction, and watch the memory";
-  return { verdict, check: "eviction", says, advice };
-}
-
-function persistence(info: Info): Finding {
-  const isAppending = info.aof_enabled === "1";
-  const failed = info.rdb_last_bgsave_status === "err" || info.aof_last_write_status === "err";
-  if (failed) {
-    const says = "the last write to disk failed";
-    return { verdict: "broken", check: "persistence", says, advice: "see the log of the server" };
-  }
-  if (isAppending) {
-    return {
-      verdict: "fine",
-      check: "persistence",
-      says: "append-only file: a restart loses a second",
-    };
-  }
-  const saved = Number(info.rdb_last_save_time) * 1000;
-  const hasSaved = Number(info.rdb_saves ?? 0) > 0 || info.rdb_last_bgsave_time_sec !== "-1";
-  return hasSaved
-    ? {
-        verdict: "doubtful",
-        check: "persistence",
-        says: `snapshots, the last of ${new Date(saved).toISOString()}: a restart loses what came later`,
-        advice: "turn on appendonly for less",
-      }
-    : {
-        verdict: "doubtful",
-        check: "persistence",
-        says: "nothing was written to disk yet: a restart logs everyone out",
-        advice: "turn on appendonly, or accept it",
-      };
-}
-
-async function coverage(one: ServerOf): Promise<Finding> {
-  try {
-    const text = String(await one.send("CLUSTER", "INFO"));
-    const of = (name: string) => new RegExp(`${name}:(\\S+)`).exec(text)?.[1];
-    const assigned = Number(of("cluster_slots_assigned"));
-    const failing = Number(of("cluster_slots_fail"));
-    const says = `${assigned} of 16384 slots have a primary, ${failing} of them fail`;
-    if (assigned === 16_384 && failing === 0 && of("cluster_state") === "ok") {
-      return { verdict: "fine", check: "cluster", says };
-    }
-    const advice = "sessions in the others cannot be read: see redis-cli --cluster check";
-    return { verdict: "broken", check: "cluster", says, advice };
-  } catch {
-    return {
-      verdict: "unknown",
-      check: "cluster",
-      says: "the Redis user may not run CLUSTER INFO",
-    };
-  }
-}
-
-async function notifications(one: ServerOf): Promise<Finding> {
+async function notifications(ask: Ask): Promise<Finding> {
   const check = "notifications";
-  let setting: string;
-  try {
-    const reply = await one.send("CONFIG", "GET", "notify-keyspace-events");
-    const values = Array.isArray(reply) ? reply.map(String) : Object.values(reply as object);
-    setting = String(values.at(-1) ?? "");
-  } catch {
+  const reply = await unlessRefused(ask("CONFIG", "GET", "notify-keyspace-events"));
+  if (reply === undefined) {
     return { verdict: "unknown", check, says: "the Redis user may not run CONFIG GET" };
   }
+  const values = Array.isArray(reply) ? reply.map(String) : Object.values(reply as object);
+  const setting = String(values.at(-1) ?? "");
   const letters = setting.includes("A") ? `${setting}g$lshzxetd` : setting;
   const lacks = NOTIFICATIONS.split("")
     .filter((letter) => !letters.includes(letter))

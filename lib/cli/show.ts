@@ -4,6 +4,7 @@ import { find, handlesOf } from "./find.js";
 import { asJson } from "./list.js";
 import type { Part } from "./part.js";
 import { bytes, columns, escaped, placesOf, span } from "./text.js";
+import { userOf } from "./user.js";
 
 export const show: Part = async (connection, given, terminal) => {
   if (given.handles.length === 0) throw usage("show takes a handle, as list prints it");
@@ -20,9 +21,11 @@ export const show: Part = async (connection, given, terminal) => {
     return 0;
   }
   const now = Date.now();
+  const user = userOf(entry, userId);
   const { created, expires, keyId } = entry;
   const facts = [
     ["handle", entry.handle],
+    ...(user === undefined ? [] : [["user", escaped(user)]]),
     ["created", created === null ? "not recorded" : `${span(now - created.getTime())} ago`],
     ["ends", expires === null ? "never" : `in ${span(expires.getTime() - now)}`],
     ["size", bytes(entry.bytes)],
@@ -32,7 +35,8 @@ export const show: Part = async (connection, given, terminal) => {
     await terminal.put(`${terminal.paint("dim", name.padEnd(8))} ${text}`);
   }
   await terminal.put("");
-  const widths = [Math.min(60, Math.max(...places.map(({ path }) => escaped(path).length))), 8, 8];
+  const widest = places.reduce((most, { path }) => Math.max(most, escaped(path).length), 0);
+  const widths = [Math.min(60, widest), 8, 8];
   for (const { path, type, bytes: size, ...rest } of places) {
     const value = "value" in rest ? escaped(rest.value as string) : "";
     await terminal.put(columns([escaped(path), type, bytes(size), value], widths));
