@@ -13,6 +13,7 @@ import { extras } from "./extras.js";
 import { growth } from "./growth.js";
 import { http } from "./http.js";
 import { logout } from "./logout.js";
+import { operating } from "./operating.js";
 import { store } from "./store.js";
 import { table } from "./table.js";
 import { writers } from "./writers.js";
@@ -51,6 +52,7 @@ const sections = {
   extras,
   growth,
   bulk,
+  operating,
 };
 
 const { values: options } = parseArgs({

@@ -1,10 +1,9 @@
 import { once } from "node:events";
-import { createServer, type Socket } from "node:net";
 import { RedisStore } from "../../lib/index.js";
 import { type Packed, pack } from "../support/app-folder.js";
 import { command, onTerminal, type Ran, type Setting, spawnCommand } from "../support/command.js";
 import { type Server, startServer } from "../support/servers.js";
-import { type AppSession, connect, rawOf, sessionOf } from "../support/store.js";
+import { type AppSession, connect, rawOf, sessionOf, until } from "../support/store.js";
 
 const SECRET = "sid-that-nobody-may-see";
 const CONFIG = `
@@ -87,6 +86,26 @@ describe("list", () => {
     expect(stdout.trim().split("\n")).toHaveLength(2);
     const limited = await configured("list", "--limit", "1", "--json");
     expect(limited.stdout.trim().split("\n")).toHaveLength(1);
+  });
+
+  test("the largest first, and no more than were asked for", async () => {
+    for (const size of [1, 300, 20, 4000, 5]) {
+      await store.set(`sid${size}`, sessionOf({ fill: "x".repeat(size) }));
+    }
+    const { code, stdout, stderr } = await configured("list", "--largest", "2");
+    expect(code).toBe(0);
+    const handles = stdout.split("\n").map((line) => line.slice(0, 44));
+    expect(handles).toEqual([store.handleOf("sid4000"), store.handleOf("sid300"), ""]);
+    expect(stderr).toContain("5 sessions");
+  });
+
+  test("says how many are logged in, and how many keys hold no session", async () => {
+    await store.set("a", sessionOf({ user: "ada" }));
+    await store.set("b", sessionOf());
+    await raw.set("sess:broken", "no session");
+    const { stderr } = await configured("list");
+    expect(stderr).toContain("2 sessions, 1 of them logged in");
+    expect(stderr).toContain("1 keys of this prefix hold no session that can be read");
   });
 
   test("a reader that has seen enough is no error", async () => {
@@ -198,69 +217,32 @@ test("migrate seals and indexes what is there, as often as it is run, and keeps 
   expect(JSON.parse(listed.stdout)).toMatchObject({ keyId: "k1", user: "ada" });
 });
 
-describe("usage and connection", () => {
-  test.each([
-    [[], 2],
-    [["--help"], 0],
-    [["doctor", "--help"], 0],
-    [["nonsense"], 2],
-    [["list", "--nonsense"], 2],
-    [["list", "--limit", "0"], 2],
-    [["list", "--user", "ada"], 2],
-    [["end"], 2],
-    [["migrate"], 2],
-    [["list", "--config", "none.mjs"], 2],
-    [["list", "--url", "http://127.0.0.1"], 2],
-  ])("%j ends with %d", async (args, code) => {
-    expect(await run(...args)).toMatchObject({ code });
+describe("Ctrl-C", () => {
+  test("in the middle of an ending leaves nothing half done", async () => {
+    const sids = Array.from({ length: 3000 }, (_, n) => `sid${n}`);
+    await Promise.all(sids.map((sid) => store.set(sid, sessionOf({ user: "ada" }))));
+    const named = sids.slice(0, 1000).map((sid) => store.handleOf(sid));
+    const child = spawnCommand(
+      ["end", ...named, "--user", "ada", "--yes", "--config", "store.mjs"],
+      setting(),
+    );
+    const exit = once(child, "exit");
+    await until(async () => (await store.length()) < 2990);
+    child.kill("SIGINT");
+    expect(await exit).toEqual([130, null]);
+    const left = await store.ids();
+    expect(left.length).toBeGreaterThan(2000);
+    // What is left is whole: each is listed, each can be ended, and nothing else is listed.
+    const listed = (await store.sessionsOf("ada")).map(({ sid }) => sid);
+    expect(listed.toSorted()).toEqual(left.toSorted());
+    const gone = sids.filter((sid) => !left.includes(sid));
+    expect(await store.whyGone(gone[0] as string)).toMatchObject({ reason: "revoked" });
+    const again = await configured("end", "--user", "ada", "--yes");
+    expect(again.stdout).toBe(`${left.length} ended\n`);
+    expect(await store.length()).toBe(0);
   });
 
-  test("each help fits a screen", async () => {
-    for (const part of ["", "doctor", "list", "show", "end", "why", "migrate"]) {
-      const { stdout } = await run(...(part ? [part] : []), "--help");
-      const lines = stdout.trimEnd().split("\n");
-      expect(lines.length).toBeLessThanOrEqual(24);
-      expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
-    }
-  });
-
-  test("a password on the command line is refused and not printed", async () => {
-    const { code, stdout, stderr } = await run("list", "--url", "redis://:pass-word@127.0.0.1");
-    expect(code).toBe(2);
-    expect(stdout + stderr).not.toContain("pass-word");
-  });
-
-  test("a wrong password is no connection, and is not printed", async () => {
-    const locked = await startServer({ args: ["--aclfile", ""] });
-    await locked.command("ACL", "SETUSER", "default", "on", "resetpass", ">right");
-    try {
-      const url = locked.url.replace("redis://", "redis://:wrong-one@");
-      const ran = await command(["list"], setting({ env: { REDIS_URL: url } }));
-      expect(ran.code).toBe(3);
-      expect(ran.stdout + ran.stderr).not.toContain("wrong-one");
-      expect(ran.stderr).toMatch(/WRONGPASS/);
-    } finally {
-      await locked.stop();
-    }
-  });
-
-  test("a Redis that is not there, and one that never answers, are no connection", async () => {
-    expect(
-      await command(["list"], setting({ env: { REDIS_URL: "redis://127.0.0.1:1" } })),
-    ).toMatchObject({
-      code: 3,
-    });
-    const open = new Set<Socket>();
-    const silent = createServer((socket) => open.add(socket)).listen(0, "127.0.0.1");
-    await once(silent, "listening");
-    const { port } = silent.address() as { port: number };
-    const env = { REDIS_URL: `redis://127.0.0.1:${port}` };
-    expect(await command(["list"], setting({ env }))).toMatchObject({ code: 3 });
-    for (const socket of open) socket.destroy();
-    silent.close();
-  });
-
-  test("Ctrl-C ends it at once", async () => {
+  test("ends it at once, also while it waits for a reader", async () => {
     // More than the pipe and the streams hold.
     await Promise.all(
       Array.from({ length: 5000 }, (_, n) => raw.set(`sess:sid${n}`, JSON.stringify(sessionOf()))),

@@ -21,11 +21,31 @@ export default {
 };
 `;
 
+/** Stops the server when it is asked for INFO: it took the connection, and hangs from then on. */
+const HANGING = `
+import { createClient } from "redis";
+const client = createClient({ url: process.env.SERVER });
+const send = client.sendCommand.bind(client);
+client.sendCommand = async (args, ...rest) => {
+  if (args[0] === "INFO") {
+    process.kill(Number(process.env.SERVER_PID), "SIGSTOP");
+    // A signal takes a moment.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  return send(args, ...rest);
+};
+export default { client };
+`;
+
 let packed: Packed;
 let cwd: string;
 beforeAll(async () => {
   packed = await pack();
-  const files = { "store.mjs": CONFIG, "package.json": '{ "type": "module" }' };
+  const files = {
+    "store.mjs": CONFIG,
+    "hanging.mjs": HANGING,
+    "package.json": '{ "type": "module" }',
+  };
   cwd = await packed.app(files, { redis: "redis" });
 }, 60_000);
 afterAll(() => packed.remove());
@@ -35,7 +55,16 @@ async function doctor(
   server: Pick<Server, "url">,
   ...args: string[]
 ): Promise<{ code: number | null; findings: Map<string, Finding> }> {
-  const env = { REDIS_URL: server.url, SERVER: server.url };
+  return doctorIn({}, server, ...args);
+}
+
+/** The same, with variables of the environment. */
+async function doctorIn(
+  more: Record<string, string>,
+  server: Pick<Server, "url">,
+  ...args: string[]
+): Promise<{ code: number | null; findings: Map<string, Finding> }> {
+  const env = { REDIS_URL: server.url, SERVER: server.url, ...more };
   const { code, stdout, stderr } = await command(["doctor", "--json", ...args], { cwd, env });
   const lines = stdout.split("\n").filter((line) => line !== "");
   if (lines.length === 0) throw new Error(stderr);
@@ -119,6 +148,78 @@ test("a Redis user without a command that the store needs, and without those tha
     expect(findings.get("a login")).toMatchObject({ verdict: "fine" });
     expect(findings.get("server")).toMatchObject({ verdict: "unknown" });
     expect(findings.get("clock")).toMatchObject({ verdict: "unknown" });
+  }));
+
+test("a clock that is off", () =>
+  withServer([], async (server) => {
+    // The clock of the machine on which the command runs goes an hour ahead.
+    const ahead = "const now = Date.now; Date.now = () => now() + 3_600_000;";
+    const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(ahead)}` };
+    const { code, findings } = await doctorIn(env, server);
+    expect(code).toBe(1);
+    expect(findings.get("clock")).toMatchObject({
+      verdict: "doubtful",
+      says: expect.stringMatching(/^3[56]\d{5} ms off/),
+    });
+    expect((await doctor(server)).findings.get("clock")).toMatchObject({ verdict: "fine" });
+  }));
+
+async function pidOf(server: Server): Promise<number> {
+  return Number(/process_id:(\d+)/.exec(String(await server.command("INFO", "server")))?.[1]);
+}
+
+test("a Redis that hangs from the start is no connection, in time", () =>
+  withServer([], async (server) => {
+    const pid = await pidOf(server);
+    process.kill(pid, "SIGSTOP");
+    try {
+      const { code, stderr } = await command(["doctor"], { cwd, env: { REDIS_URL: server.url } });
+      expect(code).toBe(3);
+      expect(stderr).toMatch(/no answer within 5 s|ERR_TIMEOUT|did not answer/);
+    } finally {
+      process.kill(pid, "SIGCONT");
+    }
+  }));
+
+test("a Redis that hangs while it is looked at is found, in time", () =>
+  withServer([], async (server) => {
+    const pid = await pidOf(server);
+    try {
+      const env = { SERVER_PID: String(pid) };
+      const { code, findings } = await doctorIn(env, server, "--config", "hanging.mjs");
+      expect(code).toBe(1);
+      expect(findings.get("latency")).toBeDefined();
+      expect([...findings.keys()].at(-1)).toBe("answers");
+      expect(findings.get("answers")).toMatchObject({
+        verdict: "broken",
+        says: expect.stringContaining("INFO"),
+      });
+    } finally {
+      process.kill(pid, "SIGCONT");
+    }
+  }));
+
+test("who is logged in, and what else is in Redis", () =>
+  withServer([], async (server) => {
+    const userId = (session: object) => (session as AppSession).user as string | undefined;
+    const store = new RedisStore({ client: await connect(6, server.url), userId });
+    for (const [sid, user] of [
+      ["a", "ada"],
+      ["b", "ada"],
+      ["c", "bob"],
+      ["d", undefined],
+    ] as const) {
+      await store.set(sid, sessionOf({ user }));
+    }
+    await server.command("SET", "of another program", "x");
+    const { findings } = await doctor(server, "--config", "store.mjs");
+    expect(findings.get("users")?.says).toBe("3 sessions are logged in, as 2 users");
+    expect(findings.get("sessions")?.says).toMatch(/^4, /);
+    // The key of the other program alone never expires.
+    const says = findings.get("keys")?.says ?? "";
+    const [, all, expiring] = /^(\d+) of sessions and of others, (\d+) of them/.exec(says) ?? [];
+    expect(Number(all)).toBeGreaterThanOrEqual(5);
+    expect(Number(expiring)).toBe(Number(all) - 1);
   }));
 
 test("sessions that never end, cannot be read, are big, or are in no index", () =>

@@ -219,16 +219,42 @@ describe("where a form comes from", () => {
 });
 
 describe("what is sealed", () => {
-  test("a form that was sent before finds nothing to end", async () => {
+  test("a form ends something once, also where the user has logged in again since", async () => {
+    const { url, heard } = await openConsole(store);
+    const all = formOf("End all sessions of ada", (await ask(`${url}?at=user&id=ada`)).body);
+    const one = formOf("End this session", await pageOfSession(url));
+    expect((await send(url, one)).status).toBe(303);
+    expect((await send(url, all)).status).toBe(303);
+    expect(await left()).toEqual(["other"]);
+    await store.set("again", sessionOf({ user: "ada" }));
+    const before = heard.length;
+    // Also where its text is written in another way that means the same.
+    for (const form of [one, all, `${all}=`, `${all}!`]) {
+      const again = await send(url, form);
+      expect(again.status).toBe(409);
+      expect(again.body).toContain("This form was sent before. Nothing more was ended.");
+    }
+    expect(heard).toHaveLength(before);
+    expect(await left()).toEqual(["again", "other"]);
+  });
+
+  test("a form that was sent twice at the same time ends something once", async () => {
+    const { url, heard } = await openConsole(store);
+    const of = formOf("End all sessions of ada", (await ask(`${url}?at=user&id=ada`)).body);
+    const answers = await Promise.all([send(url, of), send(url, of), send(url, of)]);
+    const statuses = answers.map(({ status }) => status);
+    expect(statuses.toSorted((a, b) => a - b)).toEqual([303, 409, 409]);
+    expect(heard.filter(({ event }) => event === "intent")).toHaveLength(1);
+  });
+
+  test("a form of a session that is over by then says so", async () => {
     const { url, heard } = await openConsole(store);
     const of = formOf("End this session", await pageOfSession(url));
-    expect((await send(url, of)).status).toBe(303);
-    const again = await send(url, of);
-    expect((await ask(url + String(again.headers.location))).body).toContain(
-      "There was no session left to end.",
-    );
+    await store.clear();
+    const { headers } = await send(url, of);
+    const { body } = await ask(url + String(headers.location));
+    expect(body).toContain("There was no session left to end.");
     expect(heard.at(-1)).toMatchObject({ event: "outcome", ended: 0 });
-    expect(await left()).toHaveLength(3);
   });
 
   test("a name holds for an hour, in its own console, and for its own purpose", async () => {
@@ -285,6 +311,39 @@ describe("what is ended", () => {
     const gone = await ask(url + link);
     expect(gone.status).toBe(404);
     expect(gone.body).toContain("This session is over: revoked.");
+  });
+
+  test("a reason goes to audit, and to whyGone() where the store remembers it", async () => {
+    const post = (url: string, of: string, because: string) => {
+      const body = new URLSearchParams({ of, because }).toString();
+      return ask(url, { method: "POST", headers: OWN, body });
+    };
+    const { url, heard } = await openConsole(store);
+    const long = await post(
+      url,
+      formOf("End this session", await pageOfSession(url)),
+      "x".repeat(501),
+    );
+    expect(long.status).toBe(400);
+    expect(await left()).toEqual(ALL);
+    const page = await pageOfSession(url);
+    await post(url, formOf("End all other sessions of ada", page), " stolen <phone> ");
+    expect(heard.map(({ because }) => because)).toEqual(["stolen <phone>", "stolen <phone>"]);
+    const gone = ALL.filter((sid) => sid !== "other");
+    const reasons = await Promise.all(gone.map((sid) => store.whyGone(sid)));
+    expect(reasons.filter(Boolean)).toEqual([
+      expect.objectContaining({ reason: "revoked", because: "stolen <phone>" }),
+      expect.objectContaining({ reason: "revoked", because: "stolen <phone>" }),
+    ]);
+
+    const forgetful = makeStore(client, {
+      userId: (session) => (session as { user?: string }).user,
+    });
+    await forgetful.set("one", sessionOf({ user: "ada" }));
+    const other = await openConsole(forgetful);
+    const of = formOf("End this session", await pageOfSession(other.url));
+    expect((await post(other.url, of, "a reason")).status).toBe(303);
+    expect(other.heard.at(-1)).toMatchObject({ ended: 1, because: "a reason" });
   });
 
   test("all others of a user", async () => {
@@ -348,6 +407,23 @@ describe("audit", () => {
       expect(body).not.toContain("secret");
     }
     expect(await left()).toEqual(ALL);
+  });
+
+  test("a form that ended nothing, since audit threw or Redis was silent, can be sent again", async () => {
+    let isBroken = true;
+    const { url } = await openConsole(store, {
+      audit: () => {
+        if (isBroken) throw new Error("no");
+      },
+    });
+    const of = formOf("End this session", await pageOfSession(url));
+    expect((await send(url, of)).status).toBe(503);
+    isBroken = false;
+    const failure = Object.assign(new Error("no"), { name: "StoreError", code: "ERR_TIMEOUT" });
+    jest.spyOn(store, "destroy").mockImplementationOnce(() => Promise.reject(failure) as never);
+    expect((await send(url, of)).status).toBe(503);
+    expect((await send(url, of)).status).toBe(303);
+    expect(await left()).toHaveLength(3);
   });
 
   test("if it does not take the outcome, the page says what was done", async () => {

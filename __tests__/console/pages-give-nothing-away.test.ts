@@ -100,6 +100,11 @@ unlessSealed.test("a value that another program wrote harms no page", async () =
   expect(status).toBe(200);
   expect(linksTo("session", body).length).toBeGreaterThan(0);
   expect(body).not.toContain("{<script>");
+  // Neither is it passed over in silence.
+  const words = /([12]) keys? of this prefix cannot be read as a session/;
+  const unreadable = Number(words.exec(body)?.[1]);
+  expect(unreadable).toBeGreaterThan(0);
+  expect(words.exec((await ask(url)).body)?.[1]).toBe(String(unreadable));
 });
 
 test("content of any size and depth makes a page of a bounded size, which says that it is cut", async () => {

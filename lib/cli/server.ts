@@ -1,6 +1,6 @@
 // What the doctor asks a server about itself.
 import { performance } from "node:perf_hooks";
-import { isReply, within } from "../base/index.js";
+import { isReply, isSilence, within } from "../base/index.js";
 import type { ServerOf } from "../client/index.js";
 import type { Finding } from "./finding.js";
 import { eviction, type Info, infoOf, keys, memory, persistence, role, version } from "./info.js";
@@ -18,9 +18,9 @@ const NOTIFICATIONS = "Kg$xe";
 const PATIENCE = 5000;
 
 /** Checks one server; throws where it gives no answer. */
-export async function* server({ send }: ServerOf): AsyncGenerator<Finding> {
+export async function* server(one: ServerOf): AsyncGenerator<Finding> {
   const ask: Ask = (...command) => {
-    return within(send(...command), PATIENCE, command.join(" "), "ERR_TIMEOUT");
+    return within(one.send(...command), PATIENCE, command.join(" "), "ERR_TIMEOUT");
   };
   yield latency(await pings(ask));
   yield await clock(ask);
@@ -48,7 +48,7 @@ async function unlessRefused(answer: Promise<unknown>): Promise<unknown> {
   try {
     return await answer;
   } catch (error) {
-    if (!isReply(error)) throw error;
+    if (isSilence(error) || !isReply(error)) throw error;
     return undefined;
   }
 }
@@ -92,17 +92,23 @@ async function clock(ask: Ask): Promise<Finding> {
 }
 
 async function askInfo(ask: Ask): Promise<Info | undefined> {
-  const text = await unlessRefused(ask("INFO"));
-  return text === undefined ? undefined : infoOf(String(text));
+  const reply = await unlessRefused(ask("INFO"));
+  return reply === undefined ? undefined : infoOf(textOf(reply));
+}
+
+/** A client may read in Buffers. */
+function textOf(reply: unknown): string {
+  return Buffer.isBuffer(reply) ? reply.toString() : String(reply);
 }
 
 async function coverage(ask: Ask): Promise<Finding> {
   const check = "cluster";
-  const text = await unlessRefused(ask("CLUSTER", "INFO"));
-  if (text === undefined) {
+  const reply = await unlessRefused(ask("CLUSTER", "INFO"));
+  if (reply === undefined) {
     return { verdict: "unknown", check, says: "the Redis user may not run CLUSTER INFO" };
   }
-  const of = (name: string) => new RegExp(`${name}:(\\S+)`).exec(String(text))?.[1];
+  const text = textOf(reply);
+  const of = (name: string) => new RegExp(`${name}:(\\S+)`).exec(text)?.[1];
   const assigned = Number(of("cluster_slots_assigned"));
   const failing = Number(of("cluster_slots_fail"));
   const says = `${assigned} of 16384 slots have a primary, ${failing} of them fail`;

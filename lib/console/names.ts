@@ -1,9 +1,12 @@
 // Names what a page speaks of without showing it: sealed under the console's key, for an hour.
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
+import { Refusal } from "./refusal.js";
 
 const DOMAIN = "redis-session-store console";
 /** How long a name holds, in ms. */
-const HOUR = 3_600_000;
+export const HOUR = 3_600_000;
+/** The longest name in an address or a form; a longer one is none. */
+const LONGEST = 8192;
 const NONCE = 12;
 const TAG = 16;
 
@@ -35,6 +38,7 @@ export class Names {
 
   /** What was sealed; `undefined` for what is no name of this console, or no longer. */
   open(purpose: Purpose, name: string): unknown {
+    if (name.length > LONGEST) return undefined;
     const sealed = Buffer.from(name, "base64url");
     if (sealed.length <= NONCE + TAG) return undefined;
     try {
@@ -48,6 +52,20 @@ export class Names {
     } catch {
       return undefined;
     }
+  }
+
+  /** What was sealed. @throws Refusal for what is no name of this console, or no longer */
+  opened<Value>(purpose: Purpose, name: string): Value {
+    const value = this.open(purpose, name) as Value | undefined;
+    if (value !== undefined) return value;
+    const message =
+      "What this page or form names is not known here: it is over an hour old, or of another console or process. Begin from the list. Nothing was ended.";
+    throw new Refusal(410, message);
+  }
+
+  /** What tells one sealing from every other, however its text is written. */
+  static markOf(name: string): string {
+    return Buffer.from(name, "base64url").subarray(0, NONCE).toString("base64url");
   }
 
   #context(purpose: Purpose): Buffer {

@@ -20,6 +20,8 @@ export interface AuditEntry {
   readonly handle?: string;
   /** The user whose sessions are ended. */
   readonly user?: string;
+  /** Why, where the form gave a reason. */
+  readonly because?: string;
   /** Of an outcome: how many sessions were ended. */
   readonly ended?: number;
   /** Of an outcome: the code of the error with which it failed; some sessions may have been ended. */

@@ -19,6 +19,8 @@ export type ListedSession = SessionData & { id: string };
 /** What one call of `page()` lists. */
 export interface SessionPage {
   readonly entries: SessionEntry[];
+  /** How many keys of this step hold no session that can be read; each is told by the event `corrupt`. */
+  readonly unreadable: number;
   /** Where the next page begins; `null`: there is none. */
   readonly cursor: string | null;
 }
@@ -28,6 +30,18 @@ const BATCH = 1000;
 
 /** A listing gives up when nothing has come for so many times `timeout`. */
 const PATIENCE = 3;
+
+/** What stands in a listing for a key that holds no session that can be read. */
+const UNREADABLE = Symbol("unreadable");
+
+/** `null`: there is none, or it is over. */
+type Row = Stored | null | typeof UNREADABLE;
+
+/** What was made of some keys. */
+interface Parsed {
+  readonly rows: Stored[];
+  readonly unreadable: number;
+}
 
 /** Everything that goes through all sessions: in batches, never in one command. */
 export class Listing {
@@ -64,7 +78,7 @@ export class Listing {
   async all(): Promise<ListedSession[]> {
     const listed: ListedSession[] = [];
     for await (const held of this.#read(this.#unseen(), false)) {
-      for (const row of await this.#parse(held)) {
+      for (const row of (await this.#parse(held)).rows) {
         listed.push(this.#rows.listed(row));
       }
     }
@@ -72,17 +86,22 @@ export class Listing {
   }
 
   async *entries(): AsyncGenerator<SessionEntry, void, undefined> {
-    for await (const held of this.#read(this.#batches(), true)) yield* await this.#entriesOf(held);
+    for await (const held of this.#read(this.#batches(), true)) {
+      for (const row of (await this.#parse(held)).rows) yield this.#rows.entry(row);
+    }
   }
 
   /** One step of the way through all sessions. */
   async page(from: string | null, limit: number): Promise<SessionPage> {
     const { keys, cursor } = await this.#port.page(this.#settings.prefix, limit, from);
     const entries: SessionEntry[] = [];
+    let unreadable = 0;
     for await (const held of this.#read([[...new Set(keys)]], true)) {
-      entries.push(...(await this.#entriesOf(held)));
+      const parsed = await this.#parse(held);
+      for (const row of parsed.rows) entries.push(this.#rows.entry(row));
+      unreadable += parsed.unreadable;
     }
-    return { entries, cursor };
+    return { entries, unreadable, cursor };
   }
 
   /** Removes all sessions; how many there were. */
@@ -115,23 +134,20 @@ export class Listing {
     return readMany({ port: this.#port, batches, keyOf: (key) => key, patience, measures });
   }
 
-  async #entriesOf(held: Held<string>[]): Promise<SessionEntry[]> {
-    const rows = await this.#parse(held);
-    return rows.map((row) => this.#rows.entry(row));
-  }
-
-  async #parse(held: Held<string>[]): Promise<Stored[]> {
+  async #parse(held: Held<string>[]): Promise<Parsed> {
     // All of them begin at once; only what an async serializer does is waited for.
     const begun = held.map((one) => this.#row(one));
     const rows: Stored[] = [];
+    let unreadable = 0;
     for (const one of begun) {
       const row = isThenable(one) ? await one : one;
-      if (row !== null) rows.push(row);
+      if (row === UNREADABLE) unreadable++;
+      else if (row !== null) rows.push(row);
     }
-    return rows;
+    return { rows, unreadable };
   }
 
-  #row({ item: key, value, left }: Held<string>): Stored | null | Promise<Stored | null> {
+  #row({ item: key, value, left }: Held<string>): Row | Promise<Row> {
     if (value === null) return null;
     const sid = key.slice(this.#settings.prefix.length);
     try {
@@ -154,9 +170,9 @@ export class Listing {
     return isDead ? null : stored;
   }
 
-  #corrupt(sid: string, error: unknown): null {
+  #corrupt(sid: string, error: unknown): typeof UNREADABLE {
     this.#onCorrupt(sid, error as StoreError);
-    return null;
+    return UNREADABLE;
   }
 
   #sidOf(key: string): string {

@@ -1,0 +1,273 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { connect } from "./contenders.js";
+import { fillMany, textOf } from "./many.js";
+import { spread } from "./measure.js";
+import { Helper } from "./processes.js";
+import { range, verdict } from "./table.js";
+
+const COMMAND = fileURLToPath(new URL("../dist/esm/cli/index.js", import.meta.url));
+const PREFIX = "operating:";
+/** What is measured in redis itself below this is not told: ms. */
+const UNTOLD = 0.5;
+
+const GOALS = { begin: 150, first: 1000, slowest: 20, memory: 200, stop: 100, p99: 1.5 };
+
+/** The app's own requests in a second, and how many ask the console meanwhile. */
+const RATE = 200;
+const CROWD = 100;
+
+/**
+ * What one run of the command took.
+ *
+ * @typedef {object} Ran
+ * @property {number} first ms until the first byte on stdout
+ * @property {number} ms until its end
+ * @property {number} memory of the process at its peak, in bytes; NaN where nobody tells
+ * @property {number} code
+ */
+
+/**
+ * @param {string[]} args
+ * @param {{ interruptAfter?: number, readOnly?: number }} [options] `interruptAfter`: Ctrl-C so many
+ *   ms after the first byte; `readOnly`: closes the pipe after so many bytes
+ * @returns {Promise<Ran & { stop: number }>} `stop`: ms from Ctrl-C to the end
+ */
+async function run(args, { interruptAfter, readOnly } = {}) {
+  const begun = performance.now();
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"] });
+  let first = Number.NaN;
+  let memory = Number.NaN;
+  let interrupted = Number.NaN;
+  let read = 0;
+  const watch = setInterval(() => {
+    const peak = peakOf(child.pid);
+    if (peak !== undefined) memory = peak;
+  }, 20);
+  const exit = once(child, "exit");
+  child.stdout.on("data", (/** @type {Buffer} */ chunk) => {
+    if (read === 0) {
+      first = performance.now() - begun;
+      if (interruptAfter !== undefined) {
+        setTimeout(() => {
+          interrupted = performance.now();
+          child.kill("SIGINT");
+        }, interruptAfter);
+      }
+    }
+    read += chunk.length;
+    if (readOnly !== undefined && read >= readOnly) child.stdout.destroy();
+  });
+  const [code] = await exit;
+  clearInterval(watch);
+  const now = performance.now();
+  return { first, ms: now - begun, memory, code, stop: now - interrupted };
+}
+
+/** The most memory that a process has had, as Linux tells. @param {number | undefined} pid */
+function peakOf(pid) {
+  try {
+    const kb = /VmHWM:\s*(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+    return kb === undefined ? undefined : Number(kb) * 1024;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The command and the console on many sessions.
+ *
+ * @param {import("./index.js").Context} context
+ * @returns {Promise<import("./index.js").Section>}
+ */
+export async function operating({ url, quick, progress }) {
+  const count = quick ? 50_000 : 1_000_000;
+  const admin = await connect(url);
+  try {
+    await admin.flushAll();
+    const text = textOf(500);
+    for (let from = 0; from < count; from += 10_000) {
+      await fillMany(admin, PREFIX, from, Math.min(count, from + 10_000), text);
+      progress(`operating, filled ${from} sessions`, (0.3 * from) / count);
+    }
+    const command = await ofCommand(admin, url, quick, progress);
+    const app = await ofConsole(url, quick, progress);
+    return {
+      title: `Operating: ${count.toLocaleString("en-US")} sessions`,
+      text: `On sessions of 500 bytes. The command runs as a child process with its output in a pipe; its memory is that
+of the whole process at its peak, Node itself included. “Slowest command” is how long Redis was busy with one
+command (SLOWLOG). An app with the console mounted answers ${RATE} requests of its own in a second, which read a
+session, with and without ${CROWD} clients that ask for a page of the console again as soon as they have one:
+half of them the overview, half of them a list. All of them share the cores of the machine.`,
+      tables: [
+        {
+          head: ["command", "first row", "whole", "memory", "slowest command"],
+          rows: command.rows,
+        },
+        {
+          head: ["the app's own requests", "median", "p99", "pages of the console in a second"],
+          rows: app.rows,
+        },
+        { head: ["goal for", "measured", "goal", "met"], rows: [...command.goals, ...app.goals] },
+      ],
+      charts: [],
+    };
+  } finally {
+    await admin.configSet({ "slowlog-log-slower-than": "10000" });
+    await admin.flushAll();
+    await admin.close();
+  }
+}
+
+/**
+ * @param {import("./contenders.js").Client} admin
+ * @param {string} url
+ * @param {boolean} quick
+ * @param {import("./index.js").Context["progress"]} progress
+ */
+async function ofCommand(admin, url, quick, progress) {
+  const at = ["--url", url, "--prefix", PREFIX];
+  await admin.configSet({ "slowlog-log-slower-than": "500", "slowlog-max-len": "100000" });
+  let slowest = 0;
+  /** @type {string[][]} */
+  const rows = [];
+  /** @param {string} name @param {string[]} args @param {Parameters<typeof run>[1]} [options] */
+  const measure = async (name, args, options) => {
+    await admin.sendCommand(["SLOWLOG", "RESET"]);
+    progress(`operating, ${name}`, 0.4);
+    const ran = await run([COMMAND, ...args, ...at], options);
+    const slow = /** @type {[number, number, number][]} */ (
+      /** @type {unknown} */ (await admin.sendCommand(["SLOWLOG", "GET", "-1"]))
+    );
+    const worst = Math.max(0, ...slow.map(([, , us]) => us / 1000));
+    slowest = Math.max(slowest, worst);
+    rows.push([
+      name,
+      `${ran.first.toFixed(0)} ms`,
+      `${(ran.ms / 1000).toFixed(1)} s`,
+      `${(ran.memory / 1e6).toFixed(0)} MB`,
+      worst < UNTOLD ? `< ${UNTOLD} ms` : `${worst.toFixed(1)} ms`,
+    ]);
+    return ran;
+  };
+  const list = await measure("list", ["list"]);
+  const json = await measure("list --json", ["list", "--json"]);
+  await measure("list --largest 10", ["list", "--largest", "10"]);
+  const head = await measure("list | head", ["list"], { readOnly: 100 });
+  const doctor = await measure("doctor", ["doctor"]);
+  const stopped = await measure("list, Ctrl-C", ["list"], { interruptAfter: 500 });
+
+  const begins = [];
+  /** @type {number[]} */
+  const node = [];
+  for (let round = 0; round < (quick ? 3 : 15); round++) {
+    node.push((await run(["-e", "0"])).ms);
+    begins.push((await run([COMMAND, "--help"])).ms);
+  }
+  const begin = spread(begins.map((ms, round) => ms - /** @type {number} */ (node[round])));
+  const ms = (/** @type {number} */ value) => `${value.toFixed(0)} ms`;
+  const first = Math.max(list.first, json.first);
+  const memory = Math.max(...[list, json, doctor].map((ran) => ran.memory)) / 1e6;
+  const goals = [
+    [
+      "--help, more than node -e 0 (median)",
+      ms(begin.median),
+      `< ${GOALS.begin} ms`,
+      verdict(begin.median < GOALS.begin),
+    ],
+    ["first row of list", ms(first), `< ${GOALS.first} ms`, verdict(first < GOALS.first)],
+    [
+      "memory of list and doctor",
+      `${memory.toFixed(0)} MB`,
+      `< ${GOALS.memory} MB`,
+      verdict(memory < GOALS.memory),
+    ],
+    [
+      "slowest command",
+      `${slowest.toFixed(1)} ms`,
+      `≤ ${GOALS.slowest} ms`,
+      verdict(slowest <= GOALS.slowest),
+    ],
+    [
+      "Ctrl-C, until it has ended",
+      ms(stopped.stop),
+      `< ${GOALS.stop} ms`,
+      verdict(stopped.stop < GOALS.stop && stopped.code === 130),
+    ],
+    ["list | head, exit code", String(head.code), "0", verdict(head.code === 0)],
+  ];
+  return { rows, goals };
+}
+
+/**
+ * @param {string} url
+ * @param {boolean} quick
+ * @param {import("./index.js").Context["progress"]} progress
+ */
+async function ofConsole(url, quick, progress) {
+  const rounds = quick ? 2 : 7;
+  const seconds = quick ? 3 : 10;
+  const app = new Helper("operating-app.js", url, PREFIX);
+  const own = new Helper("operating-clients.js");
+  const crowd = new Helper("operating-clients.js");
+  /** @type {{ alone: number[], together: number[] }[]} */
+  const found = [];
+  let pages = 0;
+  let failed = 0;
+  try {
+    const port = /** @type {number} */ (await app.ask({ do: "port" }));
+    const steady = () =>
+      /** @type {Promise<number[]>} */ (own.ask({ do: "steady", port, rate: RATE, seconds }));
+    await steady();
+    for (let round = 0; round < rounds; round++) {
+      progress("operating, the console", 0.6 + (0.4 * round) / rounds);
+      const alone = await steady();
+      const paths = ["/console", "/console?at=list"];
+      const asked = crowd.ask({ do: "crowd", port, clients: CROWD, paths, seconds: seconds + 1 });
+      await delay(500);
+      const together = await steady();
+      const answered = /** @type {{ pages: number, failed: number }} */ (await asked);
+      pages += answered.pages;
+      failed += answered.failed;
+      found.push({ alone, together });
+    }
+  } finally {
+    await Promise.all([app, own, crowd].map((helper) => helper.stop()));
+  }
+  const ratio = spread(
+    found.map(({ alone, together }) => quantile(together, 0.99) / quantile(alone, 0.99)),
+  );
+  const row = (/** @type {string} */ name, /** @type {"alone" | "together"} */ way) => {
+    const all = found.flatMap((one) => one[way]);
+    const each = pages / (rounds * (seconds + 1));
+    return [
+      name,
+      `${quantile(all, 0.5).toFixed(1)} ms`,
+      `${quantile(all, 0.99).toFixed(1)} ms`,
+      way === "alone" ? "–" : each.toFixed(0),
+    ];
+  };
+  return {
+    rows: [row("alone", "alone"), row(`while ${CROWD} clients ask the console`, "together")],
+    goals: [
+      [
+        "p99 of the app's own requests, times that without the console",
+        range(ratio),
+        `≤ ${GOALS.p99}`,
+        verdict(ratio.median <= GOALS.p99),
+      ],
+      ["pages of the console that failed", String(failed), "0", verdict(failed === 0)],
+    ],
+  };
+}
+
+/** @param {number[]} values @param {number} share */
+function quantile(values, share) {
+  const sorted = values.toSorted((a, b) => a - b);
+  return /** @type {number} */ (
+    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]
+  );
+}
