@@ -47,19 +47,28 @@ export async function connect(where: Where, terminal: Console): Promise<Connecti
   }
   store.on("error", () => {});
   const place = String(address ?? "the app's configuration");
+  // Some clients tell by their event alone why a connection came to nothing.
+  let complaint: unknown;
+  const complain = (error: unknown) => {
+    complaint = error;
+  };
   try {
-    await inTime(opened(options.client));
+    await inTime(opened(options.client, complain));
     await store.ping();
     return { store, options, address: place, servers: await inTime(serversOf(options.client)) };
   } catch (error) {
-    const words = said(error);
+    const words = [...new Set([said(error), said(complaint)])].filter(Boolean).join(": ");
     throw new Failure(3, `no connection to ${place}: ${address?.without(words) ?? words}`);
   }
 }
 
 /** What a client says of its failure. */
 function said(error: unknown): string {
-  const { message, code, cause } = error as { message?: string; code?: string; cause?: unknown };
+  const { message, code, cause } = (error ?? {}) as {
+    message?: string;
+    code?: string;
+    cause?: unknown;
+  };
   const inner = (cause as { message?: string } | undefined)?.message;
   return inner && !message?.includes(inner) ? `${message} (${inner})` : message || code || "";
 }
@@ -80,15 +89,15 @@ async function configured(file: string, { folder }: Console): Promise<RedisStore
   return options as RedisStoreOptions;
 }
 
-/** Connects a client that waits for that; what it complains of is told by what fails. */
-async function opened(client: RedisClient): Promise<void> {
+/** Connects a client that waits for that. */
+async function opened(client: RedisClient, complain: (error: unknown) => void): Promise<void> {
   const { on, connect, isOpen, status } = client as {
-    on?: (event: string, listener: () => void) => unknown;
+    on?: (event: string, listener: (error: unknown) => void) => unknown;
     connect?: () => Promise<unknown>;
     isOpen?: boolean;
     status?: string;
   };
-  on?.call(client, "error", () => {});
+  on?.call(client, "error", complain);
   if (isOpen === false || status === "wait") await connect?.call(client);
 }
 

@@ -35,7 +35,8 @@ ${seen.sessions > 0 && html`<div class="charts">${chart("Age", seen.ages)}${char
 ${sealing(seen)}
 ${largest.length > 0 && html`<h2>The largest</h2>${table(largest, seen.ofUsers !== undefined)}`}
 <h2>Redis</h2>
-${redis(servers, ping)}`;
+${redis(servers, ping)}
+<p class="quiet">Whether it is fit for sessions, <code>npx redis-session-store doctor</code> says, run in the folder of the app.</p>`;
   return page(frame, "Overview", "overview", body);
 }
 
