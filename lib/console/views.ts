@@ -99,10 +99,13 @@ export class Views {
       throw new Refusal(400, "This page of the list does not exist. Begin anew.");
     }
     const { entries = [], cursor = null } = page ?? {};
-    const rows = entries.map((entry) => this.#named(listed(entry, this.#userOf)));
-    const hasUsers = this.#userOf !== undefined;
-    const isFirst = from === null;
-    return { body: listPage(frame, { rows, hasUsers, unreadable, cursor, isFirst }) };
+    const body = await inTurn(async () => {
+      const rows = entries.map((entry) => this.#named(listed(entry, this.#userOf)));
+      const hasUsers = this.#userOf !== undefined;
+      const isFirst = from === null;
+      return listPage(frame, { rows, hasUsers, unreadable, cursor, isFirst });
+    }, gone);
+    return { body: body ?? "" };
   }
 
   async user({ access, frame, gone }: Visit, user: string): Promise<View> {
