@@ -142,6 +142,7 @@ async function ofCommand(admin, url, quick, progress) {
    * @param {Parameters<typeof run>[1]} [options]
    */
   const measure = async (name, args, options) => {
+    /** @type {(Awaited<ReturnType<typeof run>> & { slowest: number })[]} */
     const rounds = [];
     for (let round = 0; round < (quick ? 1 : 3); round++) {
       await admin.sendCommand(["SLOWLOG", "RESET"]);
@@ -152,7 +153,7 @@ async function ofCommand(admin, url, quick, progress) {
       );
       rounds.push({ ...ran, slowest: Math.max(0, ...slow.map(([, , us]) => us / 1000)) });
     }
-    const median = (/** @type {(ran: typeof rounds[0]) => number} */ of) =>
+    const median = (/** @type {(ran: (typeof rounds)[number]) => number} */ of) =>
       spread(rounds.map(of)).median;
     const slowest = Math.min(...rounds.map((ran) => ran.slowest));
     const result = {
