@@ -36,6 +36,13 @@ async function lookSoon() {
   isLooking = false;
 }
 
+/** @param {string} event @param {string} handle */
+async function ended(event, handle) {
+  const why = await store.whyGone({ handle }).catch(() => null);
+  const words = [why?.reason, why?.because].filter(Boolean).join(": ");
+  tell(words === "" ? event : `${event} (${words})`, handle);
+}
+
 // A login is an update of a session that nobody had, or a new one.
 for (const event of /** @type {const} */ (["created", "updated"])) {
   events.on(event, (_sid, handle) => {
@@ -47,17 +54,12 @@ events.on("touched", (_sid, handle) => {
   if (known.has(handle)) tell("touched", handle);
 });
 for (const event of /** @type {const} */ (["destroyed", "expired"])) {
-  events.on(event, async (_sid, handle) => {
-    if (!known.delete(handle)) return;
-    const why = await store.whyGone({ handle }).catch(() => null);
-    tell(
-      `${event}${why ? ` (${[why.reason, why.because].filter(Boolean).join(": ")})` : ""}`,
-      handle,
-    );
+  events.on(event, (_sid, handle) => {
+    if (known.delete(handle)) void ended(event, handle);
   });
 }
 // What happened while the connection was lost is not told.
-events.on("gap", lookSoon);
+events.on("gap", () => void lookSoon());
 events.on("error", (error) => console.error(error.message));
 await look();
 console.log(`following ${user}`);
