@@ -1,13 +1,5 @@
-import { existsSync } from "node:fs";
-import { delimiter, join } from "node:path";
 import { type Browser, chromium } from "playwright-core";
-
-const executablePath = (process.env.PATH ?? "")
-  .split(delimiter)
-  .flatMap((folder) =>
-    ["chromium", "chromium-browser", "google-chrome"].map((name) => join(folder, name)),
-  )
-  .find((path) => existsSync(path));
+import { CHROMIUM, CHROMIUM_ARGS } from "../../tools/chromium.js";
 
 /**
  * Tests of what a browser shows; left out with a word where there is none.
@@ -15,7 +7,7 @@ const executablePath = (process.env.PATH ?? "")
  * @param what - is tested, for that word
  */
 export function describeInBrowser(what: string, tests: () => void): void {
-  if (executablePath !== undefined) {
+  if (CHROMIUM !== undefined) {
     describe(what, tests);
     return;
   }
@@ -27,16 +19,5 @@ export function describeInBrowser(what: string, tests: () => void): void {
 
 /** Starts the browser. Each launch has a user data folder of its own. */
 export function launchBrowser(): Promise<Browser> {
-  return chromium.launch({
-    executablePath: executablePath ?? "",
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
-  });
+  return chromium.launch({ executablePath: CHROMIUM ?? "", args: CHROMIUM_ARGS });
 }
