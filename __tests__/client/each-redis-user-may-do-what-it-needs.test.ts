@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { createClient } from "redis";
 import { RedisStore, type RedisStoreOptions } from "../../lib/index.js";
 import { type Opened, plain } from "../conformance/clients.js";
 import { type Server, startServer } from "../support/servers.js";
@@ -210,6 +211,51 @@ describe.each(listening)("with $name", ({ open }) => {
     await (await storeOf(open, watcher)).watch();
     expect(await denied()).toEqual(["config|get"]);
   });
+});
+
+test("another tenant, as docs/security.md restricts it, sees and ends nothing", async () => {
+  const text = readFileSync(resolve(__dirname, "../../docs/security.md"), "utf8");
+  const [tenant = ""] = /^ACL SETUSER tenant .*$/m.exec(text) ?? [];
+  await allow(tenant.split(" "));
+  await server.command("SET", "sess:sid", "SECRET");
+  const own = createClient({ url: server.url, username: "tenant", password: "secret", RESP: 2 });
+  own.on("error", () => {});
+  await own.connect();
+  try {
+    await own.set("tenant:mine", "1");
+    expect(await own.get("tenant:mine")).toBe("1");
+    for (const command of [
+      ["GET", "sess:sid"],
+      ["DEL", "sess:sid"],
+      ["RENAME", "sess:sid", "tenant:stolen"],
+      ["COPY", "sess:sid", "tenant:stolen"],
+      ["SORT", "tenant:mine", "BY", "nosort", "GET", "sess:*"],
+      ["EVAL", "return redis.call('GET', 'sess:sid')", "0"],
+      ["EVAL", "return redis.call('SCAN', '0')", "0"],
+      ["SCAN", "0"],
+      ["KEYS", "*"],
+      ["RANDOMKEY"],
+      ["MONITOR"],
+      ["SLOWLOG", "GET"],
+      ["FLUSHALL"],
+      ["FLUSHDB"],
+      ["SWAPDB", "0", "1"],
+      ["PSUBSCRIBE", "__keyspace@0__:*"],
+      ["CLIENT", "LIST"],
+      ["CONFIG", "GET", "*"],
+      ["CLIENT", "TRACKING", "ON", "BCAST"],
+      ["CLUSTER", "GETKEYSINSLOT", "0", "10"],
+    ]) {
+      const refused = await own.sendCommand(command).then(String, (error: Error) => error.message);
+      expect([command[0], refused]).toEqual([
+        command[0],
+        expect.stringMatching(/NOPERM|ACL failure|permission|can't (run|access)/i),
+      ]);
+    }
+    expect(await server.command("GET", "sess:sid")).toBe("SECRET");
+  } finally {
+    own.destroy();
+  }
 });
 
 test("the cache needs what the table says", async () => {
