@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { RedisStore } from "../../lib/index.js";
 import { type Packed, pack } from "../support/app-folder.js";
 import { command, onTerminal, type Ran, type Setting, spawnCommand } from "../support/command.js";
+import { startProxy } from "../support/proxy.js";
 import { type Server, startServer } from "../support/servers.js";
 import { type AppSession, connect, rawOf, sessionOf, until } from "../support/store.js";
 
@@ -200,6 +201,30 @@ describe("end", () => {
     });
     expect(await store.length()).toBe(0);
   });
+});
+
+test("on a terminal what takes more than a second shows how far it is, and colours are shown", async () => {
+  await Promise.all(
+    Array.from({ length: 3000 }, (_, n) => raw.set(`sess:sid${n}`, JSON.stringify(sessionOf()))),
+  );
+  const far = await startProxy(Number(new URL(server.url).port));
+  far.delay(200);
+  try {
+    const env = { REDIS_URL: far.url };
+    const { screen } = await onTerminal(["show", store.handleOf("none")], setting({ env }), "");
+    expect(screen).toMatch(/looked at \d+ sessions/);
+    expect(screen).toContain("there is no session");
+  } finally {
+    await far.stop();
+  }
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: a colour begins with one
+  const colour = /\u001b\[\d+m/;
+  const heads = async (env: Record<string, string>) =>
+    (await onTerminal(["list", "--limit", "1"], setting({ env }), "")).screen;
+  expect(await heads({})).toMatch(colour);
+  const plain = await heads({ NO_COLOR: "1" });
+  expect(plain).toContain("handle");
+  expect(plain).not.toMatch(colour);
 });
 
 test("migrate seals and indexes what is there, as often as it is run, and keeps its life", async () => {

@@ -55,7 +55,9 @@ export async function connect(where: Where, terminal: Console): Promise<Connecti
   try {
     await inTime(opened(options.client, complain));
     await store.ping();
-    return { store, options, address: place, servers: await inTime(serversOf(options.client)) };
+    const servers = await inTime(serversOf(options.client));
+    const found = servers.map((one) => one.address).join(", ");
+    return { store, options, address: String(address ?? `${found}, by ${config}`), servers };
   } catch (error) {
     const words = [...new Set([said(error), said(complaint)])].filter(Boolean).join(": ");
     throw new Failure(3, `no connection to ${place}: ${address?.without(words) ?? words}`);
