@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 import session, { type SessionData } from "express-session";
 import fc from "fast-check";
 import supertest from "supertest";
-import { RedisStore } from "../../lib/index.js";
+import { RedisStore, type SessionPage } from "../../lib/index.js";
 import { type Build, build } from "../support/build.js";
 import { record } from "../support/recording.js";
 import {
@@ -17,6 +17,7 @@ import {
   refusal,
   sessionOf,
   type TestClient,
+  unlessSealed,
   until,
   url,
   visit,
@@ -129,6 +130,21 @@ describe("the methods", () => {
     const scans = commands.filter(([name]) => name === "SCAN").map(([, at]) => at);
     expect(scans.at(-1)).toBe("0");
     expect(scans).toHaveLength(3);
+  });
+
+  unlessSealed.test("a listing by pages counts the keys that hold no session", async () => {
+    const store = makeStore(client);
+    await store.set("sid", sessionOf());
+    await rawOf(client).set(`${store.prefix}broken`, "{");
+    const seen = { entries: 0, unreadable: 0 };
+    let cursor: string | null = null;
+    do {
+      const page: SessionPage = await store.page({ cursor, limit: 1000 });
+      seen.entries += page.entries.length;
+      seen.unreadable += page.unreadable;
+      ({ cursor } = page);
+    } while (cursor !== null);
+    expect(seen).toEqual({ entries: 1, unreadable: 1 });
   });
 
   test("tell errors to callbacks", async () => {
