@@ -17,7 +17,8 @@ export default {
     : [],
   globalSetup: "<rootDir>/tools/jest-setup.js",
   globalTeardown: "<rootDir>/tools/jest-teardown.js",
-  testTimeout: 20_000,
+  // For a busy machine: here the slowest takes a few seconds.
+  testTimeout: 60_000,
   maxWorkers: 2,
   // Node 20 keeps the modules of every file that has ended: a worker of two gigabytes does nothing but
   // collect garbage.
