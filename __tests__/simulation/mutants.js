@@ -80,19 +80,19 @@ export const mutants = [
     ],
     [
       "a write without an answer is forgotten",
-      "this.#doubts.add(loaded, { held, before, mark, user }, error);",
+      "this.#doubts.add(loaded, { held, before, mark: isMarked ? mark : undefined, user }, error);",
       "",
     ],
     [
       "a save after one without an answer has no mark",
-      "if (unanswered.length === 0) return { ...rest, text: this.#sealed(plain, sid) };",
+      "if (!isDoubted) return { ...rest, text: this.#sealed(plain, sid) };",
       "if (rest) return { ...rest, text: this.#sealed(plain, sid) };",
     ],
     ["what is assumed counts as found", "there === guess\n            ? guess\n            : ", ""],
     [
       "after a save the object is compared with what it was when loaded",
-      "loaded.held = held;\n    loaded.unanswered = NONE;\n    turn.latest",
-      "loaded.held ??= held;\n    loaded.unanswered = NONE;\n    turn.latest",
+      "loaded.held = held;\n    loaded.unanswered = NONE;\n    loaded.isDoubted = false;\n    loaded.mark",
+      "loaded.held ??= held;\n    loaded.unanswered = NONE;\n    loaded.isDoubted = false;\n    loaded.mark",
     ],
     [
       "after a merge the object counts as what was merged",
@@ -111,8 +111,8 @@ export const mutants = [
     ],
     [
       "a conflict gives up at once",
-      "if (round >= MOST_ROUNDS || performance.now() >= until) {",
-      "if (round >= 1) {",
+      "if (!isWritten && (round >= MOST_ROUNDS || performance.now() >= until)) {",
+      "if (!isWritten && round >= 1) {",
     ],
     [
       "a renewal counts from the session that the object was",
@@ -120,14 +120,14 @@ export const mutants = [
       "life",
     ],
     [
-      "a removal leaves what is remembered of the expiry",
-      "renewals.forget(sid);\n    const remove",
-      "const remove",
-    ],
-    [
       "a plain object is written only where a session is",
       "const written = port.set(settings.prefix + sid, text.stored, px);",
       'const written = port.set(settings.prefix + sid, text.stored, px, "existing");',
+    ],
+    [
+      "a row of all() lives for ever",
+      'port.set(key, text.stored, "keep", "existing")',
+      "port.set(key, text.stored, null)",
     ],
     [
       "who lost a race is told that it was written",
@@ -177,6 +177,16 @@ export const mutants = [
       "if (!sid) return writer.discard",
     ],
     [
+      "a touch renews a session whose logout got no answer",
+      "if (this.#doomed.has(loaded.sid)) return false;",
+      "",
+    ],
+    [
+      "a login under an id that was nobody's is let through",
+      "if (fixated && settings.users?.needsNewId) {",
+      "if (!fixated && settings.users?.needsNewId === null) {",
+    ],
+    [
       "a change counts as none",
       "isPlain && !(await this.#versions.isChanged",
       "isPlain || !(await this.#versions.isChanged",
@@ -186,7 +196,7 @@ export const mutants = [
       "return this.#turns.take(sid, async (turn) => {\n      const plain",
       "return this.#turns.take(sid + Math.random(), async (turn) => {\n      const plain",
     ],
-    ["a save in doubt may be only a renewal", "&& loaded.unanswered.length === 0;", ";"],
+    ["a save in doubt may be only a renewal", "&& !isOver && !loaded.isDoubted;", "&& !isOver;"],
   ]),
   ...of("save/turns", [
     [
@@ -207,9 +217,9 @@ export const mutants = [
       "return undefined;",
     ],
     [
-      "a touch in doubt may be skipped",
-      "known?.unanswered.length === 0 ? known.held : undefined",
-      "known?.held",
+      "a touch of a row shortens a life",
+      'await port.expire(key, px, "longer");',
+      "await port.expire(key, px);",
     ],
     [
       "a new cookie is not stored by a touch",
@@ -220,11 +230,6 @@ export const mutants = [
   ...of("session/renewals", [
     ["a renewal that would be earlier is skipped", "exact - now <= left && left", "left"],
     ["an expiry is remembered whatever the text is", "&& isOf(text, last.text)", ""],
-    [
-      "an expiry is remembered whatever the idle timeout is",
-      "last === undefined || Math.abs(last.idle - idle) >= DRIFT_MS",
-      "last === undefined",
-    ],
   ]),
   ...of("session/expiry", [
     [
@@ -308,6 +313,11 @@ export const mutants = [
     ],
   ]),
   ...of("users/user-index", [
+    [
+      "who is to stay is ended, too",
+      "yield sids.filter(({ sid }) => !except.has(sid));",
+      "yield sids;",
+    ],
     ["too many sessions are not ended", "await this.#end(user, [leaving], LIMIT, 0);", ""],
     [
       "dead entries keep the places",
@@ -340,6 +350,28 @@ export const mutants = [
       "a read beside an own write fills the cache",
       "if (this.#writes.has(key) || !this.#tracker.isCoherent(performance.now())) {",
       "if (!this.#tracker.isCoherent(performance.now())) {",
+    ],
+  ]),
+  ...of("client/later", [
+    ["what got no answer is not done later", "MOST);\n    this.#wait();", "MOST);"],
+  ]),
+  ...of("endings/endings", [
+    [
+      "an ending leaves no note",
+      "const noted = this.#keepFor > 0 ?",
+      "const noted = this.#keepFor < 0 ?",
+    ],
+  ]),
+  ...of("events/keyspace", [
+    [
+      "a renewal with a write is an event of its own",
+      'if (written !== sid) this.#emit("touched", sid);',
+      'this.#emit("touched", sid);',
+    ],
+    [
+      "a new session is told of as a changed one",
+      'created === sid ? "created" : "updated"',
+      'created === sid ? "updated" : "created"',
     ],
   ]),
   ...of("client/deadline", [
