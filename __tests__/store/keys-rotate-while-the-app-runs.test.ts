@@ -252,6 +252,22 @@ describe("a revoked key", () => {
     expect(await formOf(prefix)).toBe("a");
   });
 
+  test("a merge that loads the keys anew each time ends all the same", async () => {
+    const prefix = freshPrefix();
+    const one: ReturnType<typeof server> = server(prefix, OLD, {
+      timeout: 100,
+      conflict: (_ancestor, _current, mine) => {
+        one.learns({ ...OLD });
+        return mine;
+      },
+    });
+    await one.store.set("sid", sessionOf({ n: 0 }));
+    const session = await one.get();
+    await server(prefix, OLD).store.set("sid", sessionOf({ n: 1 }));
+    const error = await refusal(one.store.set("sid", Object.assign(session, { n: 2 })));
+    expect(error.code).toBe("ERR_CONFLICT");
+  });
+
   test("a row of all() that was listed before is not sealed anew", async () => {
     const prefix = freshPrefix();
     const one = server(prefix, NEW);

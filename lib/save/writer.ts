@@ -389,7 +389,10 @@ export class Writer {
       const { keys } = records;
       const attempt = await plan(known);
       // Under other keys what is there may count as missing, and is sealed in another way.
-      if (records.keys !== keys) continue;
+      if (records.keys !== keys) {
+        if (performance.now() >= until) throw conflictError(sid, settings.timeout);
+        continue;
+      }
       if (attempt === null) return null;
       const { life, text } = attempt;
       const isOver = life !== undefined && this.isOver(life);
