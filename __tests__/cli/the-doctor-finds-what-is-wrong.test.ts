@@ -230,11 +230,14 @@ test("sessions that never end, cannot be read, are big, or are in no index", () 
     await plain.set("big", sessionOf({ fill: "x".repeat(200_000) }));
     await server.command("SET", "sess:endless", JSON.stringify(sessionOf()));
     await server.command("SET", "sess:broken", "not a session");
+    // No user that the store would take: it is in no index, and holds up no other check.
+    await server.command("SET", "sess:odd", '{"cookie":{},"user":"\\ud800"}');
     const { findings } = await doctor(server, "--config", "store.mjs");
     expect(findings.get("expiry")).toMatchObject({ verdict: "doubtful" });
     expect(findings.get("content")).toMatchObject({ verdict: "broken" });
     expect(findings.get("sizes")).toMatchObject({ verdict: "doubtful" });
     expect(findings.get("index")).toMatchObject({ verdict: "broken" });
+    await server.command("DEL", "sess:odd");
     const indexed = new RedisStore({
       client,
       userId: (session) => (session as AppSession).user as string | undefined,

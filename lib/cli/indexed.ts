@@ -25,7 +25,14 @@ export class Indexed {
     let sids = this.#users.get(user);
     if (sids === undefined) {
       if (this.#users.size >= REMEMBERED) this.#users.clear();
-      sids = this.#store.sessionsOf(user).then((list) => new Set(list.map((one) => one.sid)));
+      sids = this.#store.sessionsOf(user).then(
+        (list) => new Set(list.map((one) => one.sid)),
+        (error: { code?: string }) => {
+          // What is no user, another program wrote: no index names their sessions.
+          if (error.code === "ERR_INVALID_SESSION") return new Set();
+          throw error;
+        },
+      );
       this.#users.set(user, sids);
     }
     return sids;
