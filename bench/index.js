@@ -94,12 +94,14 @@ async function machine(url) {
 /** Below this load a machine counts as quiet. */
 const QUIET = 0.5;
 
-/** How busy the machine is before a section begins. */
-function load() {
-  const now = /** @type {number} */ (loadavg()[0]);
-  const noted = `Load average at the start: ${now.toFixed(1)}`;
-  return now < QUIET ? `${noted}.` : `${noted}, **the machine was not quiet**.`;
+/** How busy the machine was before all this began. */
+function howBusy() {
+  const load = /** @type {number} */ (loadavg()[0]);
+  const noted = `Load average before it began: ${load.toFixed(2)}`;
+  return load < QUIET ? `${noted}.` : `${noted}, **the machine was not quiet**.`;
 }
+
+const busy = howBusy();
 
 const results = new URL("./RESULTS.md", import.meta.url);
 
@@ -130,12 +132,12 @@ ${about}.
 The contenders of a section run side by side: in each round all of them in turn, in an order that alternates,
 each in a process of its own unless told otherwise. Times jump with whatever else the machine does, so the
 result is the ratio within a round: its median over the rounds, and the smallest and the largest. A goal counts
-for the median, and stands here as it was set before the measurement. Each part
-says how busy the machine was when it began; below ${QUIET} it counts as quiet.`);
+for the median, and stands here as it was set before the measurement. Parts may
+have been measured one after the other; each says how busy the machine was before it, or the parts before it
+in the same run, began: below ${QUIET} it counts as quiet.`);
   const report = options.quick ? new Map() : measured(intro);
   for (const name of chosen) {
     const run = /** @type {typeof store} */ (sections[name]);
-    const busy = load();
     const { title, text, tables, charts } = await run({
       url: server.url,
       quick: options.quick,
