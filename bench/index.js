@@ -14,6 +14,7 @@ import { growth } from "./growth.js";
 import { http } from "./http.js";
 import { logout } from "./logout.js";
 import { operating } from "./operating.js";
+import { reasonsOf } from "./reasons.js";
 import { store } from "./store.js";
 import { table } from "./table.js";
 import { writers } from "./writers.js";
@@ -144,6 +145,8 @@ in the same run, began: below ${QUIET} it counts as quiet.`);
       progress,
     });
     const part = [`## ${title}`, busy, text, ...tables.map(({ head, rows }) => table(head, rows))];
+    const why = reasonsOf(part.join("\n"));
+    if (why.length > 0) part.push(`Why not:\n\n${why.map((one) => `- ${one}`).join("\n")}`);
     for (const paragraph of part) say(paragraph);
     for (const { file, alt, spec } of charts) {
       part.push(`![${alt}](results/${file})`);
