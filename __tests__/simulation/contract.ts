@@ -15,6 +15,7 @@ import {
   isLoggedIn,
   isLoginUnderOldId,
   isLostAndTrusted,
+  isOfALateRenewal,
   isOfALateWrite,
   isOfCodeThatLoadsNothing,
   isOpen,
@@ -233,6 +234,7 @@ const livesAreBounded: Promised = (history, lenient) => {
     const excess = version.ends - version.time - mostLife(history, version);
     if (excess <= 0) continue;
     if (isByTheClock(history, version.sid, version.order, excess)) lenient("the clock was set");
+    else if (isOfALateRenewal(history, version)) lenient("a late command overwrote");
     else
       return `${when(version)}: ${version.sid} lives for ${version.ends - version.time} ms, ${excess} too long`;
   }

@@ -201,6 +201,19 @@ export function isOfALateWrite(history: History, version: Version): boolean {
   return late.length > 0;
 }
 
+/** Whether under "overwrite" a renewal without an answer may have given a version its life. */
+export function isOfALateRenewal(history: History, version: Version): boolean {
+  if (history.rules.conflict !== "overwrite") return false;
+  const life = (version.ends ?? 0) - version.time;
+  return callsFor(history, version).some(
+    ({ error, idle = 0, ...call }) =>
+      error !== undefined &&
+      !DEFINITE.has(error) &&
+      call.ended !== undefined &&
+      life <= Math.ceil(idle + slackOf(history.rules, idle)) + 2,
+  );
+}
+
 /** Whether code that loads nothing has brought back what a command without an answer expects. */
 export function isSetBack(history: History, { version, before, index, all }: Transition): boolean {
   const isBack = all.slice(0, index - 1).some(({ text }) => text !== null && text === before.text);

@@ -88,9 +88,16 @@ export class Entries {
   /** What the names of all indexes start with. */
   readonly #name: string;
 
-  /** @param prefix - of the sessions */
-  constructor(port: Port, prefix: string) {
+  readonly #margin: number;
+
+  /**
+   * @param prefix - of the sessions
+   * @param margin - how much longer than its session an entry lives, in ms: each is written by a command
+   *   of its own, and that of the session may come later by so much
+   */
+  constructor(port: Port, prefix: string, margin: number) {
     this.#port = port;
+    this.#margin = margin;
     this.#name = indexName(prefix);
   }
 
@@ -108,7 +115,7 @@ export class Entries {
     limit: number,
     isBack: boolean,
   ): Promise<Place> {
-    const args = [sid, msTo(expires), String(limit), isBack ? "1" : ""];
+    const args = [sid, this.#left(expires), String(limit), isBack ? "1" : ""];
     const reply = await this.#port.runOn(INDEX_EXPECT, this.#keys(user), args);
     const [outcome, more] = reply as [number, string];
     return outcome === 0
@@ -130,7 +137,7 @@ export class Entries {
     limit: number,
     isNew: boolean,
   ): Promise<Written> {
-    const args = [sid, msTo(expires), String(limit), isNew ? "1" : ""];
+    const args = [sid, this.#left(expires), String(limit), isNew ? "1" : ""];
     const reply = await this.#port.runOn(INDEX_WRITTEN, this.#keys(user), args);
     const [activity, excess, leaving] = reply as [string, number, string[]];
     return { activity, excess, leaving: leaving.map(left) };
@@ -180,6 +187,12 @@ export class Entries {
     }
   }
 
+  /** What an entry is to live, for the scripts: a point in time as what is left until then. */
+  #left(expires: number | null): string {
+    if (expires === null) return "";
+    return String(Math.max(1, Math.ceil(expires - Date.now())) + this.#margin);
+  }
+
   /** The hash tag keeps both keys in one slot and has no brace or glob of the user's in it. */
   #keys(user: string): string[] {
     const name = `${this.#name}{${Buffer.from(user).toString("base64url")}}`;
@@ -195,11 +208,6 @@ function indexName(prefix: string): string {
   const name = prefix.startsWith("u") ? ":users-of:" : "users-of:";
   // Only the first braces of a key make a hash tag.
   return name + prefix.replace(/[%{}]/g, (char) => `%${char.charCodeAt(0).toString(16)}`);
-}
-
-/** A point in time as what is left until then, for the scripts. */
-function msTo(expires: number | null): string {
-  return expires === null ? "" : String(Math.max(1, Math.ceil(expires - Date.now())));
 }
 
 function left(sid: string): Entry {

@@ -73,9 +73,10 @@ export class UserIndex implements Registry {
     const { port, settings } = context;
     this.#context = context;
     this.#users = users;
-    this.#entries = new Entries(port, settings.prefix);
+
     this.#owned = new Owned(context, (session) => this.storedUserOf(session));
     this.#grace = 3 * settings.timeout;
+    this.#entries = new Entries(port, settings.prefix, this.#grace);
   }
 
   /** @see Port.isOrdered */
