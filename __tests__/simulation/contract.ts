@@ -351,7 +351,7 @@ const usersFindTheirSessionsMeanwhile: Promised = (history, lenient) => {
         continue;
       const listed = call.what === "sessionsOf" ? (call.answer as { sid: string }[]) : [];
       if (listed.some((entry) => entry.sid === sid)) continue;
-      const reason = whyUnlisted(history, sid, user, call.began);
+      const reason = whyUnlisted(history, sid, user, call.ended);
       if (reason === undefined) return `${shown(call)}, but ${sid} was there all the while`;
       lenient(reason);
     }

@@ -1,4 +1,5 @@
 // One write of a session as the index of its user sees it.
+import { performance } from "node:perf_hooks";
 import { isInDoubt } from "../client/index.js";
 import type { Loaded } from "../session/index.js";
 import type { Entry } from "./entries.js";
@@ -14,6 +15,8 @@ export interface Entered {
 export interface Registry {
   /** Whether what is sent first is also executed first. */
   readonly isOrdered: boolean;
+  /** How much longer than its session an entry lives, in ms. */
+  readonly grace: number;
   /**
    * Asks for a place before the write, if users have to; the entry where one was taken.
    *
@@ -37,6 +40,8 @@ export interface Registry {
 interface Told {
   readonly user: string;
   readonly expires: number | null;
+  /** When, on the monotonic clock. */
+  readonly at: number;
   readonly entered: Promise<Entered>;
 }
 
@@ -127,7 +132,7 @@ export class Membership {
     const entered = this.#index.enter(user, this.#sid, expires, this.#isNew);
     // It may fail before it is waited for, or the write may fail and nobody waits.
     entered.catch(() => {});
-    this.#told = { user, expires, entered };
+    this.#told = { user, expires, at: performance.now(), entered };
   }
 
   /** What is stored in the end is a session of another user than the object says. */
@@ -145,6 +150,10 @@ export class Membership {
   async #stored(): Promise<boolean> {
     const told = this.#told;
     const user = this.#user;
+    const waited = told === undefined ? 0 : performance.now() - told.at;
+    // The process may have stood still: the session was given its life later than its entry.
+    const isLate = waited > this.#index.grace;
+    if (isLate && this.#expires) this.#expires += Math.ceil(waited);
     const isTold = told?.user === user && told?.expires === this.#expires;
     const entered = isTold ? told?.entered : this.#enter(user);
     const work: Promise<unknown>[] = [];

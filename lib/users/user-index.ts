@@ -67,7 +67,7 @@ export class UserIndex implements Registry {
    */
   readonly #owed = new Later();
   /** For how long a write may be under way, in ms; and for how long a listing may wait. */
-  readonly #grace: number;
+  readonly grace: number;
 
   constructor(context: OwnedContext, users: UserSettings) {
     const { port, settings } = context;
@@ -75,8 +75,8 @@ export class UserIndex implements Registry {
     this.#users = users;
 
     this.#owned = new Owned(context, (session) => this.storedUserOf(session));
-    this.#grace = 3 * settings.timeout;
-    this.#entries = new Entries(port, settings.prefix, this.#grace);
+    this.grace = 3 * settings.timeout;
+    this.#entries = new Entries(port, settings.prefix, this.grace);
   }
 
   /** @see Port.isOrdered */
@@ -131,7 +131,7 @@ export class UserIndex implements Registry {
   ): Promise<Entry | undefined> {
     const { limit, rejects } = this.#users;
     if (!rejects) return undefined;
-    const end = expires === undefined ? Date.now() + this.#grace : expires;
+    const end = expires === undefined ? Date.now() + this.grace : expires;
     for (let round = 1; ; round++) {
       const place = await this.#entries.expect(user, sid, end, limit, true).catch((error) => {
         // Perhaps it was taken; nothing is written now that would need it.
@@ -258,19 +258,19 @@ export class UserIndex implements Registry {
     for await (const { entries, now } of this.#entries.of(user)) {
       leaving.push(...entries.filter(isLeaving));
       const here = entries.filter((entry) => !isLeaving(entry));
-      for await (const group of this.#owned.look(user, [here], this.#grace)) {
+      for await (const group of this.#owned.look(user, [here], this.grace)) {
         for (const seen of group) {
           if (seen.kind === "own") {
             const entry = this.#context.rows.entry(seen);
             listed.push([activeAt(seen.item, now), entry]);
-          } else if (seen.kind !== "unreadable" && !isComing(seen.item, now, this.#grace)) {
+          } else if (seen.kind !== "unreadable" && !isComing(seen.item, now, this.grace)) {
             dead.push(seen.item);
           }
         }
       }
     }
     await this.#entries.forget(user, dead);
-    await this.#end(user, [leaving], LIMIT, this.#grace);
+    await this.#end(user, [leaving], LIMIT, this.grace);
     listed.sort(([a], [b]) => b - a);
     return listed.map(([active, entry]) => ({
       ...entry,
@@ -283,7 +283,7 @@ export class UserIndex implements Registry {
     for await (const { entries, now } of this.#entries.of(user)) {
       const { prefix } = this.#context.settings;
       const named = entries.find(({ sid }) => handleOf(prefix, sid) === handle);
-      if (named !== undefined) return this.#end(user, [[named]], ending, this.#grace, now);
+      if (named !== undefined) return this.#end(user, [[named]], ending, this.grace, now);
     }
     return 0;
   }
@@ -303,12 +303,12 @@ export class UserIndex implements Registry {
     let removed = 0;
     for await (const { entries, now } of this.#entries.of(user)) {
       const others = entries.filter(({ sid }) => !except.has(sid));
-      removed += await this.#end(user, [others], ending, this.#grace, now);
+      removed += await this.#end(user, [others], ending, this.grace, now);
     }
     if (!scan) return removed;
     /** What is sealed under a key that this store has not; it may be this user's. */
     const locked = new Map<string, unknown>();
-    removed += await this.#owned.end(user, this.#allBut(except), ending, this.#grace, {
+    removed += await this.#owned.end(user, this.#allBut(except), ending, this.grace, {
       onUnreadable: (sid, error) => {
         if ((error as { code?: unknown }).code === "ERR_UNKNOWN_KEY") locked.set(sid, error);
       },
@@ -349,7 +349,7 @@ export class UserIndex implements Registry {
       unreadable: true,
       ended: (entries) => {
         const over = entries.filter(
-          (entry) => now === undefined || !isComing(entry, now, this.#grace),
+          (entry) => now === undefined || !isComing(entry, now, this.grace),
         );
         // Stored anew meanwhile, a session has another activity.
         return this.#entries.forget(user, over);
@@ -362,7 +362,7 @@ export class UserIndex implements Registry {
     let found = 0;
     for await (const { entries, now } of this.#entries.of(user)) {
       const here = entries.filter(
-        (entry) => !isLeaving(entry) && !isComing(entry, now, this.#grace),
+        (entry) => !isLeaving(entry) && !isComing(entry, now, this.grace),
       );
       for await (const group of this.#owned.look(user, [here], 0)) {
         const dead = group
