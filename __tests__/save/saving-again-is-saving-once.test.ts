@@ -355,3 +355,28 @@ test("a renewal of a session with a mark writes nothing", async () => {
   expect(await store.set("sid", next)).toBe("OK");
   expect(await raw.get(key)).toBe(marked);
 });
+
+test("a save without an answer is not taken for done because another request has removed the same", async () => {
+  const { faults, store, other, mine } = await loaded({ cart: { a: 1 } });
+  const theirs = await load(other, "sid");
+  mine.cart = { color: "red" };
+  await failing({ faults, store }, "drop", () => store.set("sid", mine));
+  theirs.cart = { color: "blue" };
+  expect(await other.set("sid", theirs)).toBe("OK");
+  await store.set("sid", mine);
+  expect(await seen(other)).toEqual({ cart: { color: "red" } });
+});
+
+test("a removal without an answer is known by what is not there, though another request wrote on top", async () => {
+  const { faults, store, other, mine } = await loaded({ n: 1, flash: "hello" });
+  delete mine.flash;
+  await failing({ faults, store }, "lose", () => store.set("sid", mine));
+  const theirs = await load(other, "sid");
+  theirs.flash = "again";
+  expect(await other.set("sid", theirs)).toBe("OK");
+  delete theirs.flash;
+  theirs.n = 2;
+  expect(await other.set("sid", theirs)).toBe("OK");
+  await store.set("sid", mine);
+  expect(await seen(other)).toEqual({ n: 2 });
+});

@@ -132,12 +132,12 @@ const changesAreAskedFor: Promised = (history, lenient) => {
 const confirmedChangesWereThere: Promised = (history, lenient) => {
   for (const call of history.calls) {
     if (call.what !== "save" || !isConfirmed(call)) continue;
-    if (isWhole(history, call)) {
-      const isChanged = call.isWhole || call.wishes.size > 0;
-      const tried = [...call.wishes.values()].map(({ since }) => since);
+    const wishes = [...call.wishes.values()];
+    if (call.isWhole || (isWhole(history, call) && wishes.some(({ isUndone }) => !isUndone))) {
+      const tried = wishes.map(({ since }) => since);
       const since = Math.min(call.began, ...tried);
       const versions = history.during(call.sid, since, call.ended as number);
-      if (!isChanged || versions.some(({ places }) => samePlaces(places, call.places))) continue;
+      if (versions.some(({ places }) => samePlaces(places, call.places))) continue;
       return `${shown(call)}, but that was never there`;
     }
     for (const [place, wish] of call.wishes) {

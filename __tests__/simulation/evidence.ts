@@ -413,13 +413,15 @@ export function isOutdone({ rules, calls }: History, call: Call): boolean {
   const { conflict, rolling, deadline } = rules;
   if (conflict !== "overwrite") return false;
   const idle = call.idle as number;
+  // So long a process trusts what it remembers of a renewal.
+  const trusted = slackOf(rules, idle) + 1;
   // Or one that counts from another creation.
   const isDated = !rolling || deadline !== undefined;
   return calls.some(
     (other) =>
       other.sid === call.sid &&
       ((isDated && other.isWhole) ||
-        ((other.error !== undefined || (other.ended ?? Number.POSITIVE_INFINITY) > call.began) &&
+        ((other.error !== undefined || (other.endedAt ?? call.beganAt) + trusted >= call.beganAt) &&
           (other.idle ?? idle) < idle - 500)),
   );
 }

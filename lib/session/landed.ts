@@ -8,12 +8,12 @@ import { ABSENT, at, deeply, type EqualUnder, type Tree, Trees } from "./trees.j
  * value or a third one, and at least one holds its value.
  *
  * @param before - the session that it was to replace
- * @param written - the session that it was to store
+ * @param after - the session that it was to store
  * @param current - the session as it is now
  */
-export function hasLanded(before: Tree, written: Tree, current: Tree): boolean {
+export function hasLanded(before: Tree, after: Tree, current: Tree): boolean {
   const { equal, equalAtRoot, equalInCookie } = new Trees();
-  let found = 0;
+  let [written, found, removed] = [0, 0, 0];
   /** `false`: some place still holds what it held before. */
   const walk = (b: Tree, w: Tree, c: Tree, same: EqualUnder): boolean => {
     for (const key of new Set([...Object.keys(b), ...Object.keys(w)])) {
@@ -26,10 +26,18 @@ export function hasLanded(before: Tree, written: Tree, current: Tree): boolean {
         // That there is an object proves nothing: another one may have been put where none was.
         if (same(own, now, key)) found++;
         if (!walk(old === ABSENT ? {} : old, own, now, below)) return false;
-      } else if (same(own, now, key)) found++;
-      else if (same(old, now, key)) return false;
+        continue;
+      }
+      const isValue = own !== ABSENT;
+      if (isValue) written++;
+      if (same(own, now, key)) {
+        if (isValue) found++;
+        else removed++;
+      } else if (same(old, now, key)) return false;
     }
     return true;
   };
-  return deeply(() => walk(before, written, current, equalAtRoot)) && found > 0;
+  const isThere = deeply(() => walk(before, after, current, equalAtRoot));
+  // What is not there another one may have removed, too: that counts where there is nothing else to find.
+  return isThere && (found > 0 || (written === 0 && removed > 0));
 }
