@@ -244,7 +244,7 @@ export function isGone(history: History, call: Call): boolean {
       other.began < (call.ended as number) &&
       other.error !== undefined,
   );
-  if (isDoomed) return true;
+  if (isDoomed || isOneTooMany(history, call.user, call.ended as number)) return true;
   const versions = history.during(call.sid, call.began, call.ended as number);
   return versions.some(
     (version) =>
@@ -444,11 +444,13 @@ export function isEnding(history: History, version: Version, before: Version): b
         (call.what === "destroyAllOf" && call.user === before.user && call.except !== sid) ||
         call.what === "clear"),
   );
-  return isAsked || isEvictedForLimit(history, version, before) || isRevenant(history, version);
+  return (
+    isAsked || isOneTooMany(history, before.user, version.order) || isRevenant(history, version)
+  );
 }
 
-/** Whether a removal makes room: its user had more sessions than allowed, or may have had. */
-function isEvictedForLimit(history: History, { order }: Version, { user }: Version): boolean {
+/** Whether a user had more sessions than allowed until then, or may have had: one of them is ended. */
+function isOneTooMany(history: History, user: string | undefined, order: number): boolean {
   const { limit } = history.rules;
   if (limit === undefined || user === undefined) return false;
   const sids = new Set(

@@ -135,7 +135,7 @@ export class UserIndex implements Registry {
     for (let round = 1; ; round++) {
       const place = await this.#entries.expect(user, sid, end, limit, true).catch((error) => {
         // Perhaps it was taken; nothing is written now that would need it.
-        if (isInDoubt(error)) this.#owed.add(sid, () => this.disown(user, sid));
+        if (isInDoubt(error)) this.#owed.add(owedAs(user, sid), () => this.disown(user, sid));
         throw error;
       });
       if (place.isTaken) return place.isNew ? { sid, activity: place.activity } : undefined;
@@ -150,7 +150,7 @@ export class UserIndex implements Registry {
    */
   async expect(user: string, sid: string, expires: number | null, isNew: boolean): Promise<void> {
     const write = () => this.#entries.expect(user, sid, expires, 0, isNew);
-    await write().catch(() => this.#owed.add(sid, write));
+    await write().catch(() => this.#owed.add(owedAs(user, sid), write));
   }
 
   /**
@@ -162,7 +162,7 @@ export class UserIndex implements Registry {
     const { limit, rejects } = this.#users;
     const most = rejects ? 0 : limit;
     const written = await this.#entries.written(user, sid, expires, most, isNew);
-    this.#owed.delete(sid);
+    this.#owed.delete(owedAs(user, sid));
     let { leaving } = written;
     if (written.excess > 0) {
       await this.#forgetDead(user, written.excess);
@@ -242,9 +242,9 @@ export class UserIndex implements Registry {
       if ((error as StoreError).code === "ERR_CORRUPT_SESSION") return port.remove(key);
       throw error;
     }
-    this.#owed.delete(sid);
     if (typeof value === "number") return 0;
     const user = await this.#owned.ownerOf(sid, value);
+    if (user !== undefined) this.#owed.delete(owedAs(user, sid));
     // The session is gone, which was the task. An entry that stays is dropped later.
     if (user !== undefined) await this.disown(user, sid).catch(() => {});
     return 1;
@@ -375,6 +375,11 @@ export class UserIndex implements Registry {
     }
     return found > 0;
   }
+}
+
+/** A session that may be one user's or another's is owed to both. */
+function owedAs(user: string, sid: string): string {
+  return `${sid.length} ${sid} ${user}`;
 }
 
 function notAll(removed: number, locked: ReadonlyMap<string, unknown>): StoreError {
