@@ -108,6 +108,8 @@ export class Membership {
       else await this.#giveBack(place).catch(() => {});
       throw error;
     }
+    // A renewal does not tell what becomes of a write that has no answer: its user's entry stays.
+    if (loaded?.unanswered.length) this.#doubted.clear();
     // What became of somebody else's session is nothing that this object knows of itself.
     if (isStored && loaded !== undefined && this.#user === this.#own) loaded.user = this.#user;
     try {
