@@ -89,8 +89,9 @@ describeInBrowser("the console in a browser", () => {
     ["narrow, dark", { viewport: { width: 320, height: 640 }, colorScheme: "dark" }],
     ["wide, dark", { viewport: { width: 1200, height: 800 }, colorScheme: "dark" }],
   ] as const;
-  const cases = sizes.flatMap(([name, size]) =>
-    [0, 10, 120].map((count) => [name, count, size] as const),
+  const cases = sizes.flatMap(([name, size], index) =>
+    // More than a page of the list, once narrow and once wide. The bench looks at a million.
+    [0, 10, ...(index % 3 === 0 ? [120] : [])].map((count) => [name, count, size] as const),
   );
   test.each(cases)(
     "%s, on %i sessions: axe finds nothing, and nothing is cut off",
@@ -121,7 +122,7 @@ describeInBrowser("the console in a browser", () => {
       // That one says 410, which a browser complains of.
       complaints = complaints.filter((one) => !one.includes("410"));
     },
-    60_000,
+    120_000,
   );
 
   test("all can be done by keyboard alone, and the focus is seen", async () => {
