@@ -329,7 +329,7 @@ export function isLaidToRest(history: History, version: Version): boolean {
 
 /* 3. Lives */
 
-export function slackOf({ rolling, touchAfter }: Rules, idle: number): number {
+function slackOf({ rolling, touchAfter }: Rules, idle: number): number {
   return rolling ? Math.min(touchAfter, idle / 60) : 0;
 }
 
