@@ -322,7 +322,7 @@ class Run {
     const timers = new Map<string, number>();
     for (const watch of this.#history.watches) watch.until = this.#history.next();
     // What was told before is heard.
-    await this.#until(this.#time.now + TIMEOUT, () => false);
+    await this.#until(this.#time.now + 4 * TIMEOUT, () => false);
     for (const server of this.#all) {
       if (server.isDead) continue;
       for (const store of server.stores) store.close();
