@@ -375,6 +375,7 @@ const SCENES: readonly Scene[] = [
   },
   // Everybody logs in at once.
   {
+    isOpen: true,
     sharesBrowser: false,
     options: (chance) => ({
       users: true,

@@ -1,10 +1,10 @@
 import { explained, simulate } from "./workers.js";
 
+const RUNS = 6_000;
 /*
- * Runs that hold. Others are known that do not; until they are settled, `npm run simulate` looks for
- * more, and this test holds what is won.
+ * Runs that hold, the same each time. `npm run simulate` draws new ones, and of some hundred thousand a
+ * few still fail: only when none does will this draw new ones as well.
  */
-const RUNS = Number(process.env.SIMULATION_RUNS ?? 2200);
 const SEED = Number(process.env.SIMULATION_SEED ?? 1);
 
 test("whatever goes wrong, in thousands of simulated runs the store keeps its contract", async () => {
@@ -12,7 +12,8 @@ test("whatever goes wrong, in thousands of simulated runs the store keeps its co
   const report = await simulate({ seed: SEED, runs: RUNS, workers: 2 });
   if (report.failure !== undefined) throw new Error(explained(report.failure));
   expect(report.runs).toBe(RUNS);
-}, 300_000);
+  // It takes half a minute; on a machine that is busy it may take ten times that.
+}, 600_000);
 
 test("a seed gives the same runs again", async () => {
   const once = () => simulate({ seed: 7, runs: 200, workers: 1 });
