@@ -7,7 +7,7 @@ import { type Server, startServer } from "./servers.js";
 import { until } from "./store.js";
 
 /** An example that runs. */
-export interface Example {
+interface Example {
   /** What it has printed. */
   readonly lines: string[];
   /** Where it listens. */
