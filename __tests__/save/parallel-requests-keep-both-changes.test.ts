@@ -1,7 +1,16 @@
 import type { SessionData } from "express-session";
 import type { RedisStore } from "../../lib/index.js";
-import { load, pair } from "../support/requests.js";
-import { type AppSession, connect, inMs, makeStore, sessionOf } from "../support/store.js";
+import { faulty } from "../support/faults.js";
+import { load, pair, warmUp } from "../support/requests.js";
+import {
+  type AppSession,
+  connect,
+  inMs,
+  makeStore,
+  rawOf,
+  sessionOf,
+  until,
+} from "../support/store.js";
 
 const DAY = 86_400_000;
 /** What a listener is told is told in the next tick. */
@@ -233,6 +242,36 @@ describe("who did what to which object", () => {
     expect(await saveMine()).toBe("MERGED");
     expect(await stored()).toMatchObject({ user: { id: 1, role: "admin", lastSeen: 2 } });
   });
+});
+
+test("whose session it is Redis says, and not what this process last wrote", async () => {
+  const userId = (session: object) => (session as AppSession).user as string | undefined;
+  const faults = faulty(await connect());
+  const here = makeStore(faults.client, { userId });
+  const there = makeStore(await connect(), { userId, prefix: here.prefix });
+  const raw = rawOf(await connect());
+  await warmUp(here);
+  await there.set("sid", sessionOf({ n: 1 }));
+
+  const ada = await load(here, "sid");
+  ada.user = "ada";
+  // It is stored, and not in the index yet.
+  faults.fate = (command) => (String(command).includes("users-of:") ? "lose" : undefined);
+  const first = here.set("sid", ada);
+  await until(async () => (await raw.get(`${here.prefix}sid`))?.includes("ada") ?? false);
+
+  const bob = await load(there, "sid");
+  bob.user = "bob";
+  expect(await there.set("sid", bob)).toBe("OK");
+  const again = await load(here, "sid");
+  again.n = 2;
+  const second = here.set("sid", again);
+  faults.fate = () => undefined;
+  faults.answer();
+
+  expect(await first).toBe("OK");
+  expect(await second).toBe("OK");
+  expect(await there.get("sid")).toMatchObject({ user: "bob", n: 2 });
 });
 
 describe("several saves", () => {

@@ -222,6 +222,7 @@ export class Writer {
     const { sid } = loaded;
     const { entry } = step;
     let reason: DiscardReason = "missing";
+    let isGuess = false;
     let last: Attempt | null = null;
     const plan = async (there: Text | null): Promise<Attempt | null> => {
       // A client may send a command again. If another request has written the very same, it is as good.
@@ -252,6 +253,7 @@ export class Writer {
       const resolution = await this.#conflicts.resolve({ loaded, base, there, own, isRedated });
       if (resolution === null) {
         reason = "user-changed";
+        isGuess = there === step.turn.latest;
         return null;
       }
       entry?.belongsTo(index?.storedUserOf(resolution.session));
@@ -274,6 +276,11 @@ export class Writer {
       onFailed: (error, attempt, there) =>
         this.#doubt(loaded, attempt, there?.plain, wish.user, error),
     });
+    if (done === null && isGuess) {
+      // What this process last wrote need not be there any longer, so Redis has not said it yet.
+      step.turn.latest = undefined;
+      return this.save(loaded, wish, step);
+    }
     if (done === null) return this.#gone(loaded, reason, step);
     if (done.isOver) return this.#gone(loaded, "expired", step);
     const { own = done.text.plain, mark, life, report } = done.attempt;
