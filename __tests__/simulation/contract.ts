@@ -15,6 +15,7 @@ import {
   isLoggedIn,
   isLoginUnderOldId,
   isLostAndTrusted,
+  isOfALateCreation,
   isOfALateRenewal,
   isOfALateWrite,
   isOfCodeThatLoadsNothing,
@@ -27,6 +28,8 @@ import {
   isSentTwice,
   isSetBack,
   isTakenBack,
+  isTakenByFailover,
+  isTakenForAnothers,
   isThroughout,
   isUnderWay,
   isUnknowable,
@@ -74,6 +77,8 @@ const LENIENCIES = {
     'Under "overwrite" a command is conditional on nothing but that the session is there: one that lay in the network past its deadline takes the place of a later save.',
   "late creation":
     "A command that makes a session lay in the network past its deadline, and meanwhile the session was made and ended. Where the same process has ended it, it looks again after three times `timeout`.",
+  "another request made the same change":
+    "A save without an answer did not land, and another request has changed the same to the same and the rest otherwise: that looks like the save with another one on top.",
   "the enclosing object was replaced":
     "A change beneath an object that another request removed or replaced is dropped: so a logout is not undone.",
   "the clock was set":
@@ -121,6 +126,8 @@ const changesAreAskedFor: Promised = (history, lenient) => {
       lenient("a late command overwrote");
     } else if (isSetBack(history, transition)) {
       lenient("code that loads nothing came between");
+    } else if (isOfALateWrite(history, version) && isOfALateCreation(history, transition)) {
+      lenient("late creation");
     } else {
       return `${when(version)}: ${place} of ${version.sid} was ${before.places.get(place) ?? "nothing"} and became ${version.places.get(place) ?? "nothing"}, which no request under way asked for`;
     }
@@ -148,6 +155,11 @@ const confirmedChangesWereThere: Promised = (history, lenient) => {
       const [outer = "", inner] = place.split("/");
       if (inner !== undefined && versions.some(({ places }) => places?.get(outer) !== "{}")) {
         lenient("the enclosing object was replaced");
+        continue;
+      }
+      if (isTakenByFailover(history, call, place)) continue;
+      if (isTakenForAnothers(history, call, place)) {
+        lenient("another request made the same change");
         continue;
       }
       return `${shown(call)}, but ${place} was never ${wish.value ?? "nothing"}`;

@@ -121,6 +121,40 @@ export function isRemovedByOthers({ calls }: History, call: Call, place: string)
   );
 }
 
+/** Whether what a call wants was there once for the same object, until a failover took it back. */
+export function isTakenByFailover(history: History, call: Call, place: string): boolean {
+  const wish = call.wishes.get(place) as Wish;
+  const own = history.calls.filter(({ object }) => object === call.object);
+  const first = own.find(({ wishes }) => wishes.get(place)?.value === wish.value);
+  const versions = history.during(call.sid, (first ?? call).began, call.ended as number);
+  const at = versions.findIndex((version) => isFulfilled(wish, place, version));
+  return at >= 0 && versions.slice(at).some(({ why }) => why === "failed over");
+}
+
+/**
+ * Whether an earlier save of the same object got no answer, and other requests have set something to
+ * the very value that it was to have, and the place to another one.
+ */
+export function isTakenForAnothers(history: History, call: Call, place: string): boolean {
+  const { calls } = history;
+  const wished = calls
+    .filter((other) => other.object === call.object && other.number < call.number)
+    .filter((other) => other.error !== undefined && isUnknown(other))
+    .flatMap(({ wishes }) => [...wishes])
+    .filter(([, { value }]) => value !== undefined && value !== "{}");
+  const others = calls.filter(
+    ({ what, sid, object, began }) =>
+      what === "save" &&
+      sid === call.sid &&
+      object !== call.object &&
+      began < (call.ended as number),
+  );
+  return (
+    others.some(({ wishes }) => wishes.has(place)) &&
+    others.some((other) => wished.some(([at, { value }]) => wants(other, at, value)))
+  );
+}
+
 /** Whether some call asks for what became of a place. */
 export function isAskedFor(
   { rules }: History,
@@ -325,6 +359,12 @@ export function isLaidToRest(history: History, version: Version): boolean {
   if (time > (logout.endedAt as number) + grace) return true;
   const later = history.during(sid, order, Number.POSITIVE_INFINITY);
   return later.some((each) => each.text !== text);
+}
+
+/** Whether what is changed was made by a late command, and is ended again. */
+export function isOfALateCreation(history: History, { before, index, all }: Transition): boolean {
+  const isMade = (all[index - 2]?.places ?? null) === null;
+  return isMade && isOfALateWrite(history, before) && isLaidToRest(history, before);
 }
 
 /* 3. Lives */

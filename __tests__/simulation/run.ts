@@ -321,8 +321,8 @@ class Run {
   async #finish(crashes: readonly string[]): Promise<Finale> {
     const timers = new Map<string, number>();
     for (const watch of this.#history.watches) watch.until = this.#history.next();
-    // What was told before is heard.
-    await this.#until(this.#time.now + 4 * TIMEOUT, () => false);
+    // What was told before is heard; or a connection counts as dead, and after the next look there is a gap.
+    await this.#until(this.#time.now + REST, () => false);
     for (const server of this.#all) {
       if (server.isDead) continue;
       for (const store of server.stores) store.close();
