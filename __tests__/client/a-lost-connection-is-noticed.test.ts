@@ -71,8 +71,9 @@ test.each(versions)("a client of redis %i that nobody has connected: down", asyn
   const { client, close } = newClient(version);
   const store = makeStore(client, { timeout });
   await new Promise<void>((resolve) => store.once("down", resolve));
+  const up = new Promise<void>((resolve) => store.once("up", resolve));
   await client.connect();
-  await new Promise<void>((resolve) => store.once("up", resolve));
+  await up;
   close();
 });
 
