@@ -1,4 +1,7 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import supertest from "supertest";
+import { RedisStore } from "../../lib/index.js";
 import { type RedisServer, startRedis } from "../../tools/redis-server.js";
 import { type Opened, singles } from "../conformance/clients.js";
 import { startProxy, type TcpProxy } from "../support/proxy.js";
@@ -75,6 +78,21 @@ test.each(versions)("a client of redis %i that nobody has connected: down", asyn
   await client.connect();
   await up;
   close();
+});
+
+test("a store that nobody has any more is gone, though its Redis is down", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const { client } = newClient(6);
+  const forgotten = await (async () => {
+    const store = new RedisStore({ client, timeout });
+    await new Promise<void>((resolve) => store.once("down", resolve));
+    return new WeakRef(store);
+  })();
+  await until(() => {
+    collect();
+    return forgotten.deref() === undefined;
+  });
 });
 
 test('with whenDown: "bypass" the first visitor of a dead Redis is served without a session', async () => {

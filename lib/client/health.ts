@@ -29,8 +29,8 @@ export interface HealthOptions {
  * is half-open, never looks down to a client.
  *
  * It is down when something was asked and nothing at all has been answered for `timeout`, or when the
- * client has had no connection for that long; then it is probed until it answers anything, an error included. A shorter gap is waited out. A cluster is down
- * when none of its primaries answers.
+ * client has had no connection for that long; then it is probed until it answers anything, an error
+ * included. A shorter gap is waited out. A cluster is down when none of its primaries answers.
  */
 export class Health {
   readonly #options: HealthOptions;
@@ -116,10 +116,18 @@ export class Health {
     this.#probe();
   }
 
+  /** Goes on until something is answered, or nobody has the store any more. */
   #probe(): void {
     const again = () => {
-      if (this.#isDown) setTimeout(() => this.#probe(), PROBE_INTERVAL).unref();
+      if (this.#isDown) Health.#probeLater(new WeakRef(this));
     };
     this.#options.probe().then(again, again);
+  }
+
+  static #probeLater(weak: WeakRef<Health>): void {
+    setTimeout(() => {
+      const health = weak.deref();
+      if (health !== undefined) health.#probe();
+    }, PROBE_INTERVAL).unref();
   }
 }
