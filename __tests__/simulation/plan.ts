@@ -375,7 +375,6 @@ const SCENES: readonly Scene[] = [
   },
   // Everybody logs in at once.
   {
-    isOpen: true,
     sharesBrowser: false,
     options: (chance) => ({
       users: true,

@@ -328,6 +328,9 @@ class Run {
       for (const store of server.stores) store.close();
     }
     await this.#until(this.#time.now + REST, () => false);
+    // A logout without an answer is repeated as often as that goes wrong.
+    const areDone = () => this.#all.every(({ isDead, clock }) => isDead || clock.timers === 0);
+    await this.#until(this.#time.now + 10 * REST, areDone);
     for (const { name, isDead, clock } of this.#all) if (!isDead) timers.set(name, clock.timers);
     for (const crash of crashes) rejections.push(crash);
     const finale = {
