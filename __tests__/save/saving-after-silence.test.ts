@@ -33,6 +33,17 @@ test("a new session whose first save was lost on its way is there after the next
   expect(await store.get("sid")).toMatchObject({ a: 1 });
 });
 
+test("a first save that was lost is not taken for another's under the same id because their cookies are the same", async () => {
+  const { client, store } = setUp();
+  const session = generated({ a: 1 });
+  client.troubles.set("SET", connectionLost);
+  await expect(store.set("sid", session)).rejects.toMatchObject({ code: "ERR_UNAVAILABLE" });
+  client.troubles.clear();
+  expect(await store.set("sid", generated({ a: 2, b: 1 }))).toBe("OK");
+  expect(await store.set("sid", session)).toBe("MERGED");
+  expect(await store.get("sid")).toMatchObject({ a: 1, b: 1 });
+});
+
 test("a logout that got no answer is repeated, however long Redis is down", async () => {
   const { client, store, exists } = setUp({ timeout: 40 });
   await store.set("sid", sessionOf());
