@@ -28,7 +28,7 @@ import {
   isSentTwice,
   isSetBack,
   isTakenBack,
-  isTakenByFailover,
+  isTakenBackByOthers,
   isTakenForAnothers,
   isThroughout,
   isUnderWay,
@@ -46,6 +46,7 @@ import {
   untilOf,
   wants,
   wasEnded,
+  wasThereUntilGone,
   when,
   whyTooMany,
   whyUnlisted,
@@ -69,6 +70,8 @@ type Lenient = (reason: keyof typeof LENIENCIES) => void;
 const LENIENCIES = {
   "overwritten before it was found":
     "A save without an answer landed, and another one wrote over all that it had changed: nothing tells that it was there, so saving again writes again.",
+  "changed back before it was found":
+    "A save without an answer landed, and another one changed a part of it back: that looks as if it had not landed, and another one had changed the rest to the same.",
   "the client sent it twice":
     "A client may send again what was under way when its connection broke. Where somebody has written in between, the second answer does not tell of the first.",
   "code that loads nothing came between":
@@ -157,7 +160,7 @@ const confirmedChangesWereThere: Promised = (history, lenient) => {
         lenient("the enclosing object was replaced");
         continue;
       }
-      if (isTakenByFailover(history, call, place)) continue;
+      if (wasThereUntilGone(history, call, place)) continue;
       if (isTakenForAnothers(history, call, place)) {
         lenient("another request made the same change");
         continue;
@@ -435,6 +438,8 @@ const savesLandOnce: Promised = (history, lenient) => {
         lenient("the client sent it twice");
       } else if (authors.some((call) => isUnknowable(history, call, first, before))) {
         lenient("overwritten before it was found");
+      } else if (authors.some((call) => isTakenBackByOthers(history, call, first, before))) {
+        lenient("changed back before it was found");
       } else {
         return `${when(version)}: ${place} of ${version.sid} became ${leaf} a second time, after it had become ${before.places.get(place) ?? "nothing"}`;
       }

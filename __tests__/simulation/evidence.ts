@@ -121,14 +121,17 @@ export function isRemovedByOthers({ calls }: History, call: Call, place: string)
   );
 }
 
-/** Whether what a call wants was there once for the same object, until a failover took it back. */
-export function isTakenByFailover(history: History, call: Call, place: string): boolean {
+/** Whether what a call wants was there for an earlier save of the same object, which was told that it is gone. */
+export function wasThereUntilGone(history: History, call: Call, place: string): boolean {
   const wish = call.wishes.get(place) as Wish;
-  const own = history.calls.filter(({ object }) => object === call.object);
+  const own = history.calls.filter(
+    ({ object, number }) => object === call.object && number < call.number,
+  );
+  const gone = own.findLast(({ answer }) => answer === "GONE");
   const first = own.find(({ wishes }) => wishes.get(place)?.value === wish.value);
-  const versions = history.during(call.sid, (first ?? call).began, call.ended as number);
-  const at = versions.findIndex((version) => isFulfilled(wish, place, version));
-  return at >= 0 && versions.slice(at).some(({ why }) => why === "failed over");
+  if (gone === undefined || first === undefined || first.number > gone.number) return false;
+  const versions = history.during(call.sid, first.began, gone.ended as number);
+  return versions.some((version) => isFulfilled(wish, place, version));
 }
 
 /**
@@ -457,6 +460,8 @@ export function isOutdone({ rules, calls }: History, call: Call): boolean {
   const trusted = slackOf(rules, idle) + 1;
   // Or one that counts from another creation.
   const isDated = !rolling || deadline !== undefined;
+  const begun = calls.filter(({ sid, isNew }) => isNew && sid === call.sid);
+  if (isDated && new Set(begun.map(({ object }) => object)).size > 1) return true;
   return calls.some(
     (other) =>
       other.sid === call.sid &&
@@ -707,6 +712,21 @@ export function isUnknowable(_: History, call: Call, landed: Version, before: Ve
       value !== "{}" &&
       landed.places?.get(place) === value &&
       before.places?.get(place) === value,
+  );
+}
+
+/** Whether something that a save had changed, which landed, is again what it was. */
+export function isTakenBackByOthers(
+  history: History,
+  call: Call,
+  landed: Version,
+  before: Version,
+): boolean {
+  const old = versionBefore(history, landed)?.places;
+  return [...call.wishes.keys()].some(
+    (place) =>
+      landed.places?.get(place) !== old?.get(place) &&
+      before.places?.get(place) === old?.get(place),
   );
 }
 

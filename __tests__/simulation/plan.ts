@@ -340,7 +340,6 @@ const SCENES: readonly Scene[] = [
   },
   // A save without an answer, another's change in the same places, and the save again.
   {
-    isOpen: true,
     sharesBrowser: true,
     options: () => ({ conflict: "merge" }),
     play: (chance) => {
@@ -405,7 +404,6 @@ const SCENES: readonly Scene[] = [
   },
   // The app makes its ids itself: two may begin the same session.
   {
-    isOpen: true,
     sharesBrowser: true,
     options: () => ({}),
     play: (chance) =>
