@@ -168,8 +168,7 @@ export function planOf(seed: number): Plan {
   const limited = users && often(0.4);
   const rolling = !often(0.12);
   const absolute = often(0.12);
-  const drawn = also("a scene", 0.3) ? chance.pick(SCENES, "which scene") : undefined;
-  const scene = drawn?.isOpen ? undefined : drawn;
+  const scene = also("a scene", 0.3) ? chance.pick(SCENES, "which scene") : undefined;
   const usual: Variant = {
     rolling,
     absolute,
@@ -308,8 +307,6 @@ export function planOf(seed: number): Plan {
 
 /** A situation that chance alone seldom makes; it is played beside the rest of a plan. */
 interface Scene {
-  /** What it finds is not settled yet: no run plays it. */
-  readonly isOpen?: boolean;
   readonly sharesBrowser: boolean;
   options(chance: Chance): Partial<Variant>;
   /** The steps of each of its actors. */
