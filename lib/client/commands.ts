@@ -35,6 +35,8 @@ export class Commands implements Port {
   readonly #transport: Transport;
   readonly #binary: boolean;
   readonly #timeout: number;
+  /** The last of what is sent again. */
+  #redirected: Promise<unknown> = Promise.resolve();
   readonly #deadline: Deadline;
   readonly #health: Health;
   readonly #switches: Switches;
@@ -400,18 +402,32 @@ export class Commands implements Port {
       : this.#insist(command, key, binary);
   }
 
-  /** Clients give up after some redirections; while a slot moves, that can be too early. */
+  /**
+   * Clients give up after some redirections; while a slot moves, that can be too early. What is sent
+   * again goes one by one: valkey-glide, asked for many keys of such a slot at a time, sends most of
+   * them without the ASKING that they need.
+   */
   async #insist<Reply>(command: Command, key: string, binary: boolean): Promise<Reply> {
     const until = performance.now() + this.#timeout;
+    const ask = () => this.#ask<Reply>(command, key, binary);
+    let redirect: unknown;
+    const again = () => (performance.now() < until ? ask() : Promise.reject(redirect));
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#ask(command, key, binary);
+        return await (attempt === 1 ? ask() : this.#oneByOne(again));
       } catch (error) {
+        redirect = error;
         const isOver = performance.now() >= until || attempt >= MOST_ATTEMPTS;
         if (!isRedirect(error) || isOver) throw error;
         await delay(PAUSE);
       }
     }
+  }
+
+  #oneByOne<Reply>(ask: () => Promise<Reply>): Promise<Reply> {
+    const answer = this.#redirected.then(ask);
+    this.#redirected = answer.catch(() => {});
+    return answer;
   }
 
   #ask<Reply>(command: Command, key: string, binary: boolean): Promise<Reply> {
