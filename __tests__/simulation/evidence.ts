@@ -722,12 +722,13 @@ export function isTakenBackByOthers(
   landed: Version,
   before: Version,
 ): boolean {
-  const old = versionBefore(history, landed)?.places;
-  return [...call.wishes.keys()].some(
-    (place) =>
-      landed.places?.get(place) !== old?.get(place) &&
-      before.places?.get(place) === old?.get(place),
-  );
+  const earlier = history.during(call.sid, 0, landed.order);
+  return [...call.wishes].some(([place, { value }]) => {
+    if (landed.places?.get(place) !== value) return false;
+    const old = earlier.findLast(({ places }) => places?.get(place) !== value);
+    const now = before.places?.get(place);
+    return now !== value && now === old?.places?.get(place);
+  });
 }
 
 /** Whether the client has sent again what a call had it send, which had landed already. */

@@ -57,7 +57,19 @@ export const mutants = [
       "redis.call('DEL'",
     ],
   ]),
+  ...of("session/landed", [
+    [
+      "a first save has landed where another one has the same cookie",
+      "isFirst ? data : after",
+      "after",
+    ],
+  ]),
   ...of("save/writer", [
+    [
+      "a session is gone by what the process wrote last",
+      "if (done === null && isGuess)",
+      "if (done === null && isGuess && !isGuess)",
+    ],
     [
       "a new session is written where another one is",
       'port.set(key, (text as Text).stored, px, "new")',

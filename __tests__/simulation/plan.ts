@@ -415,15 +415,23 @@ const SCENES: readonly Scene[] = [
         { do: "respond" },
       ]),
   },
-  // Nobody waits for an answer.
+  // Nobody waits for an answer, or for another's login.
   {
     sharesBrowser: true,
-    options: () => ({}),
+    options: (chance) => ({ users: chance.of("users") < 0.5 }),
     play: (chance) =>
-      [0, 1].map((actor): Step[] => [
+      [0, 1, 2].map((actor): Step[] => [
         { do: "request" },
         { do: "save" },
         wait(chance, `${actor} waits`, [1, 10, 50]),
+        ...(chance.of(`${actor} logs in`) < 0.5
+          ? ([
+              { do: "request" },
+              { do: "log in", user: chance.pick(USERS, `who ${actor}`) },
+              { do: "save" },
+              { do: "request" },
+            ] as const)
+          : []),
         { do: "save twice", place: "x" },
         ...(chance.of(`${actor} spoils`) < 0.3 ? [{ do: "spoil" } as const] : []),
         { do: "save twice", place: "x" },
