@@ -426,7 +426,7 @@ export class Player {
     const { history, time, tell } = this.#stage;
     const { held, what, sid } = asked;
     const server = this.#server;
-    const tried = held && new Map(Array.from(held.tried, ([at, map]) => [at, new Map(map)]));
+    const began = history.next();
     const call: Call = {
       number: history.calls.length,
       actor: this.#actor.name,
@@ -434,7 +434,7 @@ export class Player {
       store: this.#actor.store,
       what,
       sid,
-      began: history.next(),
+      began,
       beganAt: time.now,
       wall: server.clock.wall(),
       ended: undefined,
@@ -446,7 +446,7 @@ export class Player {
       object: held?.number,
       user: asked.user ?? (held?.session.user as string | undefined),
       userBefore: held?.confirmed.get("user") as string | undefined,
-      wishes: held && what === "save" ? wishesOf(held, history.next()) : new Map(),
+      wishes: held && what === "save" ? wishesOf(held, began) : new Map(),
       isNew: asked.isNew ?? false,
       isWhole: asked.isWhole ?? false,
       places: asked.places ?? (held ? placesOf(held.session) : null),
@@ -469,7 +469,8 @@ export class Player {
         } else {
           call.error = (error as { code?: string }).code ?? String(error.stack);
           // Nothing was stored, and nothing will be.
-          if (held && DEFINITE.has(call.error)) held.tried = tried ?? held.tried;
+          if (held && DEFINITE.has(call.error))
+            held.tried = stillTried(held, (since) => since !== began);
         }
         tell?.(`${call.actor} on ${server.name}: ${shownCall(call)} answers ${shownAnswer(call)}`);
         if (error === null) resolve(result);
@@ -535,15 +536,23 @@ function wishesOf(held: Held, now: number): ReadonlyMap<string, Wish> {
   return wishes;
 }
 
+/** What unanswered saves have tried, where it was first tried at a time that counts. */
+function stillTried({ tried }: Held, isMeant: (since: number) => boolean): Held["tried"] {
+  const still: Held["tried"] = new Map();
+  for (const [place, values] of tried) {
+    const meant = [...values].filter(([, since]) => isMeant(since));
+    if (meant.length > 0) still.set(place, new Map(meant));
+  }
+  return still;
+}
+
 /** The store has confirmed a save: what comes next is compared with this. */
 function settle(held: Held, call: Call): void {
   if (call.what !== "save") return;
-  if (call.answer === "GONE") {
-    held.tried = new Map();
-    return;
-  }
+  // What it was asked for since is under way.
+  held.tried = stillTried(held, (since) => since > call.began);
+  if (call.answer === "GONE") return;
   held.confirmed = call.places as Places;
-  held.tried = new Map();
   held.isNew = false;
 }
 
