@@ -44,6 +44,28 @@ test("a first save that was lost is not taken for another's under the same id be
   expect(await store.get("sid")).toMatchObject({ a: 1, b: 1 });
 });
 
+test("a save that was lost is not taken for done because of what the one before it had stored", async () => {
+  const { client, store } = setUp();
+  await store.set("sid", sessionOf());
+  const session = (await store.get("sid")) as object as Record<string, unknown>;
+  const fails = () =>
+    expect(store.set("sid", session as never)).rejects.toMatchObject({ code: "ERR_UNAVAILABLE" });
+  client.troubles.set("SET", (send) => {
+    send();
+    return connectionLost();
+  });
+  session.a = 1;
+  await fails();
+  client.troubles.set("SET", connectionLost);
+  session.b = 1;
+  await fails();
+  client.troubles.clear();
+  const other = Object.assign((await store.get("sid")) as object, { b: 2, c: 2 });
+  expect(await store.set("sid", other as never)).toBe("OK");
+  expect(await store.set("sid", session as never)).toBe("MERGED");
+  expect(await store.get("sid")).toMatchObject({ a: 1, b: 1, c: 2 });
+});
+
 test("a logout that got no answer is repeated, however long Redis is down", async () => {
   const { client, store, exists } = setUp({ timeout: 40 });
   await store.set("sid", sessionOf());

@@ -114,9 +114,13 @@ export class Doubts {
     if (landed === undefined && held && sameValue(held.stored, there.stored)) return held;
     if (landed === undefined) {
       const current = await this.#versions.of(there.plain, loaded);
-      for (const one of newestFirst) {
-        if (await this.#isIn(one, current, loaded)) landed = one;
-        if (landed !== undefined) break;
+      for (const [age, one] of newestFirst.entries()) {
+        if (!(await this.#isIn(one, current, loaded))) continue;
+        landed = one;
+        // What is found of it may be of the one before: then it has to show something of its own.
+        const older = newestFirst[age + 1];
+        if (older === undefined) break;
+        if (await this.#isIn({ ...one, before: older.held.plain }, current, loaded)) break;
       }
     }
     if (landed === undefined) return held;
