@@ -57,7 +57,8 @@ export function conformance(name: string, open: () => Promise<Subject>): void {
 
     const newPrefix = () => `${OWN}${randomBytes(9).toString("base64url")}:`;
     const newStore = (options: Options = {}) =>
-      new RedisStore({ prefix: newPrefix(), ...options, client: subject.client });
+      // A busy machine may stand still for seconds.
+      new RedisStore({ prefix: newPrefix(), timeout: 10_000, ...options, client: subject.client });
     /** Another server of the same app. */
     const sibling = (store: RedisStore, options: Options = {}) =>
       newStore({ ...options, prefix: store.prefix });
