@@ -66,6 +66,24 @@ test("a save that was lost is not taken for done because of what the one before 
   expect(await store.get("sid")).toMatchObject({ a: 1, b: 1, c: 2 });
 });
 
+test("a touch after a plain object whose save got no answer renews the session, which may have lost its renewal", async () => {
+  const { client, store } = setUp({ ttl: 600, touchAfter: 60 });
+  const left = async () => Number(await client.sendCommand(["PTTL", "s:sid"]));
+  await store.set("sid", sessionOf());
+  const session = (await store.get("sid")) as ReturnType<typeof sessionOf>;
+  await store.touch("sid", session);
+  expect(await left()).toBeGreaterThan(600_000);
+  client.troubles.set("SET", (send) => {
+    send();
+    return connectionLost();
+  });
+  await expect(store.set("sid", sessionOf())).rejects.toMatchObject({ code: "ERR_UNAVAILABLE" });
+  client.troubles.clear();
+  expect(await left()).toBeLessThanOrEqual(600_000);
+  await store.touch("sid", session);
+  expect(await left()).toBeGreaterThan(600_000);
+});
+
 test("a logout that got no answer is repeated, however long Redis is down", async () => {
   const { client, store, exists } = setUp({ timeout: 40 });
   await store.set("sid", sessionOf());

@@ -138,8 +138,10 @@ export class Writer {
 
   /** Writes a session whatever Redis holds. */
   async set(sid: string, plain: Value, life: Lifetime, step: Step): Promise<SaveResult> {
-    const { port, settings } = this.#context;
+    const { port, settings, renewals } = this.#context;
     if (this.isOver(life)) return this.#end(sid, step);
+    // It may shorten the life before its answer comes.
+    renewals.forget(sid);
     const text = this.#sealed(plain, sid);
     const px = settings.disableTTL ? null : pxOf(life, "exact");
     const sent = performance.now();
