@@ -17,8 +17,8 @@ export default {
     : [],
   globalSetup: "<rootDir>/tools/jest-setup.js",
   globalTeardown: "<rootDir>/tools/jest-teardown.js",
-  // For a busy machine: here the slowest takes a few seconds.
-  testTimeout: 60_000,
+  // For a busy machine with a slow disk: the slowest takes a few seconds where nothing else runs.
+  testTimeout: 120_000,
   maxWorkers: 2,
   // Node 20 keeps the modules of every file that has ended: a worker of two gigabytes does nothing but
   // collect garbage.

@@ -278,7 +278,7 @@ describe("the package as it is installed", () => {
   let packed: Packed;
   beforeAll(async () => {
     packed = await pack();
-  }, 60_000);
+  });
   afterAll(() => packed?.remove());
 
   /** Runs an ES module that imports the package; what it prints, as JSON. */

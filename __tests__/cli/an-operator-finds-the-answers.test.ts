@@ -39,7 +39,7 @@ beforeAll(async () => {
   cwd = await packed.app({ "store.config.mjs": config }, { redis: "redis" });
   const client = await connect(6, server.url);
   store = new RedisStore({ client, userId, endings: { keepFor: 86_400 } });
-}, 60_000);
+});
 afterAll(() => Promise.all([packed.remove(), server.stop()]));
 beforeEach(async () => {
   await server.command("FLUSHALL");

@@ -32,7 +32,7 @@ beforeAll(async () => {
     { "store.mjs": CONFIG, "sealed.mjs": SEALED, "package.json": '{ "type": "module" }' },
     { redis: "redis" },
   );
-}, 60_000);
+});
 afterAll(async () => {
   await Promise.all([packed.remove(), server.stop()]);
 });

@@ -11,7 +11,7 @@ let server: Server;
 beforeAll(async () => {
   [packed, server] = await Promise.all([pack(), startServer()]);
   cwd = await packed.app({ "package.json": '{ "type": "module" }' }, { redis: "redis" });
-}, 60_000);
+});
 afterAll(() => Promise.all([packed.remove(), server.stop()]));
 
 function setting(more: Partial<Setting> = {}): Setting {

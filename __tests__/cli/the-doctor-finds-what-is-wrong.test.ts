@@ -47,7 +47,7 @@ beforeAll(async () => {
     "package.json": '{ "type": "module" }',
   };
   cwd = await packed.app(files, { redis: "redis" });
-}, 60_000);
+});
 afterAll(() => packed.remove());
 
 /** What the doctor says of a server, by check. */

@@ -11,8 +11,6 @@ import { makeStore, until } from "../support/store.js";
 
 // A primary dies and another server takes over, under load of several clients at once.
 
-jest.setTimeout(60_000);
-
 const timeout = 600;
 /** A request reads and writes, each within `timeout`; the rest is for a machine that is busy. */
 const bound = 2 * timeout + 3000;

@@ -6,6 +6,7 @@ import type { SessionData } from "express-session";
 import supertest from "supertest";
 import { RedisStore } from "../../lib/index.js";
 import { type RedisServer, startRedis } from "../../tools/redis-server.js";
+import { loopTime } from "../support/loop-time.js";
 import {
   type AppSession,
   connect,
@@ -122,12 +123,12 @@ describe("a server that stops answering", () => {
     const store = makeStore(await connect(6, server.url), { timeout });
     await store.set("sid", sessionOf());
     server.kill("SIGSTOP");
-    const start = performance.now();
+    const start = loopTime();
     const saves = Array.from({ length: 15 }, () => refusal(store.set("sid", sessionOf())));
     saves.push(refusal(store.destroy("sid")));
     for (const error of await Promise.all(saves)) expect(error.code).toMatch(/^ERR_/);
     // One after the other they would take 16 times the timeout.
-    expect(performance.now() - start).toBeLessThan(8 * timeout);
+    expect(loopTime() - start).toBeLessThan(8 * timeout);
   });
 
   test("is an error of the request and no new session", async () => {

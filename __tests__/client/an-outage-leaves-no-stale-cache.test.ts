@@ -1,6 +1,6 @@
-import { performance } from "node:perf_hooks";
 import { type RedisServer, startRedis } from "../../tools/redis-server.js";
 import { expectAccounted, startLoad } from "../support/load.js";
+import { loopTime } from "../support/loop-time.js";
 import { startProxy, type TcpProxy } from "../support/proxy.js";
 import { connect, makeStore, sessionOf, type TestClient, until } from "../support/store.js";
 import { fromCache } from "../support/tracking.js";
@@ -44,11 +44,11 @@ async function cached(store: Awaited<ReturnType<typeof open>>, sid: string): Pro
   });
 }
 
-/** How long a destroyed session is still served, in ms. */
+/** How long a destroyed session is still served, in ms of `loopTime`. */
 async function servedFor(store: Awaited<ReturnType<typeof open>>, sid: string): Promise<number> {
-  const since = performance.now();
+  const since = loopTime();
   await until(async () => (await store.get(sid).catch(() => null)) === null);
-  return performance.now() - since;
+  return loopTime() - since;
 }
 
 test("connections that break again and again under load: nothing is lost, and nothing old is served", async () => {

@@ -10,7 +10,7 @@ let cluster: Cluster;
 let frozen: Server | undefined;
 beforeEach(async () => {
   cluster = await startCluster();
-}, 60_000);
+});
 afterEach(async () => {
   frozen?.kill("SIGCONT");
   frozen = undefined;

@@ -100,7 +100,7 @@ test("the published types take every client of every version as it is, checked t
   await expect(compiling.catch(({ stdout }: { stdout: string }) => stdout)).resolves.toMatchObject({
     stdout: "",
   });
-}, 60_000);
+});
 
 test("the published types name no client, so that one needs to have only one's own", async () => {
   const names = await readdir(built.dir, { recursive: true });

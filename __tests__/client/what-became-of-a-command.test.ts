@@ -160,7 +160,7 @@ describe("in a cluster,", () => {
   let cluster: Cluster;
   beforeAll(async () => {
     cluster = await startCluster();
-  }, 60_000);
+  });
   afterAll(() => cluster.stop());
 
   givenUpForGood(

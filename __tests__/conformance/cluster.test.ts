@@ -113,4 +113,4 @@ test("all clients outlive the end of a primary", async () => {
   } finally {
     await Promise.allSettled(opened.map(({ close }) => close()));
   }
-}, 60_000);
+});

@@ -62,4 +62,4 @@ test("all clients outlive the end of the primary", async () => {
   } finally {
     await Promise.allSettled(opened.map(({ close }) => close()));
   }
-}, 60_000);
+});

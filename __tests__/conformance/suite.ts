@@ -342,7 +342,6 @@ export function conformance(name: string, open: () => Promise<Subject>): void {
     test("Redis is asked how long it takes to answer", async () => {
       const ms = await newStore().ping();
       expect(ms).toBeGreaterThan(0);
-      expect(ms).toBeLessThan(2000);
     });
 
     test("it is remembered why sessions were ended, wherever their notes lie", async () => {

@@ -26,7 +26,7 @@ describeInBrowser("the console in a browser", () => {
     server = await startServer();
     client = await connect(6, server.url);
     browser = await launchBrowser();
-  }, 60_000);
+  });
   afterAll(() => browser?.close());
 
   const userId = (session: object) => (session as { user?: string }).user;

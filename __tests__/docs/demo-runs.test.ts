@@ -258,7 +258,7 @@ describeInBrowser("the page of the demo", () => {
     // No server comes back but by its button.
     demo = await startDemo({ DEMO_RESTART_AFTER: "600000" });
     browser = await launchBrowser();
-  }, 60_000);
+  });
   afterAll(async () => {
     await browser.close();
     await demo.end("SIGTERM");

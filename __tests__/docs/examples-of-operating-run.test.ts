@@ -30,7 +30,7 @@ beforeAll(async () => {
     userId: (session) => (session as AppSession).user as string | undefined,
     endings: { keepFor: 60 },
   });
-}, 60_000);
+});
 afterAll(() => Promise.allSettled([server?.stop(), built?.remove()]));
 beforeEach(async () => {
   env = { REDIS_URL: server.url };

@@ -45,7 +45,7 @@ beforeAll(async () => {
   tls = await startTls(server.port);
   await writeFile(join(dir, "ca.pem"), tls.ca);
   await server.command("ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all");
-}, 60_000);
+});
 
 afterAll(async () => {
   const all = [tls?.close(), server?.stop(), cluster?.stop(), sentinels?.stop(), built?.remove()];

@@ -31,7 +31,7 @@ beforeAll(async () => {
   const files = sources.map((name) => [name, readFileSync(join(folder, name), "utf8")]);
   const text = { "package.json": '{"type":"module"}', ...Object.fromEntries(files) };
   dir = await packed.app(text, Object.fromEntries(imported.map((name) => [name, name])));
-}, 60_000);
+});
 afterAll(() => Promise.all([packed?.remove(), redis?.stop()]));
 beforeEach(() => client.sendCommand(["FLUSHALL"]));
 

@@ -51,7 +51,7 @@ let packed: Packed;
 const running: Started[] = [];
 beforeAll(async () => {
   packed = await pack();
-}, 60_000);
+});
 afterAll(() => packed?.remove());
 afterEach(() => Promise.all(running.splice(0).map((app) => app.stop())));
 
@@ -234,7 +234,7 @@ test("every sample compiles against the package, as TypeScript", async () => {
     ({ stdout }: { stdout: string }) => stdout,
   );
   expect(complaints).toBe("");
-}, 60_000);
+});
 
 /** The rows of a table whose first cell is a name in code. */
 function rows(text: string): Map<string, string[]> {

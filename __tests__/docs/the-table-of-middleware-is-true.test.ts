@@ -25,7 +25,7 @@ const lines = [...page.matchAll(/^\| (?!middleware|-)(.*?) \| (.*?) \| (.*?) \|$
 let built: Build;
 beforeAll(async () => {
   built = await build();
-}, 60_000);
+});
 afterAll(() => built?.remove());
 
 test("each line of the table is tested", () => {

@@ -7,7 +7,7 @@ import { listen, watchSuite } from "../support/watch-suite.js";
 let set: SentinelSet;
 beforeAll(async () => {
   set = await startSentinels();
-}, 60_000);
+});
 afterAll(() => set?.stop());
 
 describe.each(sentinels)("through sentinels", ({ name, open, keyPrefix = "" }) => {

@@ -67,7 +67,7 @@ beforeAll(async () => {
   old.timeless = JSON.stringify({ cookie: { originalMaxAge: null, expires: null }, visits: 7 });
   const over = { originalMaxAge: 1, expires: new Date(Date.now() - 1000) };
   old.over = JSON.stringify({ cookie: over });
-}, 60_000);
+});
 afterAll(() => Promise.all([packed?.remove(), redis?.stop()]));
 beforeEach(() => client.sendCommand(["FLUSHALL"]));
 

@@ -77,7 +77,7 @@ beforeAll(async () => {
   // The pages leave the prefix as it is, so they need a server to themselves.
   [packed, redis] = await Promise.all([pack(), startRedis()]);
   client = await connect(6, redis.url);
-}, 60_000);
+});
 beforeEach(() => client.sendCommand(["FLUSHALL"]));
 afterAll(() => Promise.all([packed?.remove(), redis?.stop()]));
 

@@ -28,7 +28,7 @@ beforeAll(async () => {
   library = await build();
   client = await connect();
   servers.push(...(await Promise.all([start(), start()])));
-}, 60_000);
+});
 
 afterAll(async () => {
   await Promise.all(

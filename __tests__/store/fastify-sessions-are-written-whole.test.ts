@@ -4,7 +4,7 @@ import { freshPrefix, url } from "../support/store.js";
 let built: Build;
 beforeAll(async () => {
   built = await build();
-}, 60_000);
+});
 afterAll(() => built?.remove());
 
 test("what a handler of @fastify/session sets is set, and what it deletes is gone", async () => {

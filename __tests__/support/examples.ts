@@ -43,7 +43,7 @@ export function examplesOf(folder: string): Examples {
     await writeFile(join(built.dir, "package.json"), JSON.stringify(self));
     const source = resolve(__dirname, "../../examples");
     await cp(source, join(built.dir, "examples"), { recursive: true });
-  }, 60_000);
+  });
   afterAll(() => Promise.allSettled([server?.stop(), built?.remove()]));
   beforeEach(() => server.command("FLUSHALL"));
   afterEach(() => {

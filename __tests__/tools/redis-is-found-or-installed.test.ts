@@ -127,13 +127,11 @@ describe("without a server on the PATH", () => {
     expect(lines).toEqual([]);
   });
 
-  test("one sentence says what to install, and soon", async () => {
-    const begin = Date.now();
+  test("one sentence says what to install", async () => {
     await expect(findRedisBinary({ env: bare(), progress })).rejects.toThrow(
       /^No Redis server was found: install Redis 7\.0 or Valkey 8\.0 or newer .+REDIS_SERVER_BINARY to the path of one\.$/,
     );
     expect(lines).toEqual(["127.0.0.1:1 cannot be reached, so Redis is not built here"]);
-    expect(Date.now() - begin).toBeLessThan(5_000);
   });
 
   test("a download host that accepts and never answers is given up", async () => {

@@ -101,7 +101,7 @@ describe("a debugger", () => {
   let packed: Packed;
   beforeAll(async () => {
     packed = await pack();
-  }, 60_000);
+  });
   afterAll(() => packed?.remove());
 
   test.each([
