@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { SessionData } from "express-session";
 import { RedisStore } from "../../lib/index.js";
 import { type Cluster, type Server, startCluster } from "../support/servers.js";
-import { sessionOf, until } from "../support/store.js";
+import { PATIENT, sessionOf, until } from "../support/store.js";
 import { limit, USER } from "./acl.js";
 import { clusters, limitedClusters, type Opened } from "./clients.js";
 import { expectNoReads, outlivesFailover } from "./replicas.js";
@@ -34,14 +34,22 @@ describe.each(clusters)("a cluster: $name", ({ open, keyPrefix = "" }) => {
     afterAll(() => opened?.close());
 
     test("reads on the primaries alone", async () => {
-      const store = new RedisStore({ client: opened.client, prefix: newPrefix() });
+      const store = new RedisStore({
+        client: opened.client,
+        prefix: newPrefix(),
+        timeout: PATIENT,
+      });
       await expectNoReads(store, await cluster.replicas());
     });
 
     test("survives a slot that moves, and misses none of its sessions", async () => {
       // All in one slot.
       const tag = `{${randomBytes(9).toString("base64url")}}`;
-      const store = new RedisStore({ client: opened.client, prefix: newPrefix(tag) });
+      const store = new RedisStore({
+        client: opened.client,
+        prefix: newPrefix(tag),
+        timeout: PATIENT,
+      });
       const sids = Array.from({ length: 2_400 }, (_, index) => `sid-${index}`);
       for (let start = 0; start < sids.length; start += 200) {
         const some = sids.slice(start, start + 200);

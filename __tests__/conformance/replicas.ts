@@ -38,7 +38,7 @@ export async function outlivesFailover(
 ): Promise<void> {
   const sids = Array.from({ length: 30 }, (_, index) => `sid-${index}`);
   for (const store of stores) {
-    await Promise.all(sids.map((sid) => store.set(sid, sessionOf({ sid }))));
+    await Promise.all(sids.map((sid) => again(() => store.set(sid, sessionOf({ sid })))));
   }
   let over = false;
   const codes = new Set<unknown>();

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { GlideClient } from "@valkey/valkey-glide";
 import { RedisStore } from "../../lib/index.js";
 import { type SentinelSet, startSentinels } from "../support/servers.js";
-import { until } from "../support/store.js";
+import { PATIENT, until } from "../support/store.js";
 import { sentinels } from "./clients.js";
 import { expectNoReads, outlivesFailover } from "./replicas.js";
 import { conformance, OWN } from "./suite.js";
@@ -26,7 +26,7 @@ describe.each(sentinels)("sentinels: $name", ({ open, keyPrefix = "" }) => {
   test("reads on the primary alone", async () => {
     const { client, close } = await open(set);
     try {
-      const store = new RedisStore({ client, prefix: newPrefix() });
+      const store = new RedisStore({ client, prefix: newPrefix(), timeout: PATIENT });
       await expectNoReads(store, await set.replicas());
     } finally {
       await close();
@@ -41,7 +41,10 @@ test("valkey-glide, which is given all nodes and set to read from replicas, read
     requestTimeout: 2000,
   });
   try {
-    await expectNoReads(new RedisStore({ client, prefix: newPrefix() }), await set.replicas());
+    await expectNoReads(
+      new RedisStore({ client, prefix: newPrefix(), timeout: PATIENT }),
+      await set.replicas(),
+    );
   } finally {
     client.close();
   }

@@ -8,7 +8,7 @@ import {
   type RedisStoreOptions,
   type SessionPage,
 } from "../../lib/index.js";
-import { sessionOf, unlessSealed, until } from "../support/store.js";
+import { PATIENT, sessionOf, unlessSealed, until } from "../support/store.js";
 
 /** A client whose adapter is tested, and a way to look behind its back. */
 export interface Subject {
@@ -58,7 +58,7 @@ export function conformance(name: string, open: () => Promise<Subject>): void {
     const newPrefix = () => `${OWN}${randomBytes(9).toString("base64url")}:`;
     const newStore = (options: Options = {}) =>
       // A busy machine may stand still for seconds.
-      new RedisStore({ prefix: newPrefix(), timeout: 10_000, ...options, client: subject.client });
+      new RedisStore({ prefix: newPrefix(), timeout: PATIENT, ...options, client: subject.client });
     /** Another server of the same app. */
     const sibling = (store: RedisStore, options: Options = {}) =>
       newStore({ ...options, prefix: store.prefix });
@@ -205,9 +205,9 @@ export function conformance(name: string, open: () => Promise<Subject>): void {
       });
 
       test("of many servers lose nothing", async () => {
-        const first = newStore({ timeout: 10_000 });
+        const first = newStore();
         await first.set("sid", sessionOf());
-        const servers = Array.from({ length: 8 }, () => sibling(first, { timeout: 10_000 }));
+        const servers = Array.from({ length: 8 }, () => sibling(first));
         const loaded = await Promise.all(servers.map((store) => load(store, "sid")));
         await Promise.all(
           servers.map((store, index) =>

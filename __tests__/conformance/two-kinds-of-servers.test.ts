@@ -6,7 +6,7 @@ import { RedisStore } from "../../lib/index.js";
 import { startProxy, type TcpProxy } from "../support/proxy.js";
 import { compares, load } from "../support/requests.js";
 import { type Cluster, type Server, startCluster, startServer } from "../support/servers.js";
-import { sessionOf, until } from "../support/store.js";
+import { PATIENT, sessionOf, until } from "../support/store.js";
 import { clusters, type Opened, plain } from "./clients.js";
 
 const own = process.env.REDIS_SERVER_BINARY ?? "";
@@ -41,7 +41,7 @@ describeBoth.each(plain)("a failover to a server of another kind: $name", ({ ope
   });
 
   test("there and back: no save is lost, and each server is used for what it can", async () => {
-    const store = new RedisStore({ client: opened.client, prefix: newPrefix() });
+    const store = new RedisStore({ client: opened.client, prefix: newPrefix(), timeout: PATIENT });
     const key = `${store.prefix}sid`;
     await store.set("sid", sessionOf({ n: 0 }));
     const mine = await load(store, "sid");
@@ -83,7 +83,7 @@ describeBoth("a cluster with both kinds", () => {
   test.each(clusters)("keeps all changes, each by what its primary can: $name", async (way) => {
     const { client, close } = await way.open(cluster.nodes);
     try {
-      const store = new RedisStore({ client, prefix: newPrefix() });
+      const store = new RedisStore({ client, prefix: newPrefix(), timeout: PATIENT });
       const sids = Array.from({ length: 60 }, (_, index) => `sid-${index}`);
       await Promise.all(sids.map((sid) => store.set(sid, sessionOf({ n: 0 }))));
       const sessions = await Promise.all(sids.map((sid) => load(store, sid)));

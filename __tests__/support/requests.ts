@@ -3,6 +3,7 @@ import {
   type AppSession,
   connect,
   freshPrefix,
+  PATIENT,
   rawOf,
   sessionOf,
   type TestClient,
@@ -62,7 +63,7 @@ let clients: Promise<TestClient[]> | undefined;
 
 async function warmClient(): Promise<TestClient> {
   const client = await connect();
-  await warmUp(new RedisStore({ client, prefix: freshPrefix() }));
+  await warmUp(new RedisStore({ client, prefix: freshPrefix(), timeout: PATIENT }));
   return client;
 }
 
@@ -75,8 +76,8 @@ export async function pair(
   clients ??= Promise.all([warmClient(), warmClient()]);
   const [first, second] = (await clients) as [TestClient, TestClient];
   const prefix = freshPrefix();
-  const here = new RedisStore({ prefix, ...options, client: first });
-  const there = new RedisStore({ prefix, ...options, client: second });
+  const here = new RedisStore({ prefix, timeout: PATIENT, ...options, client: first });
+  const there = new RedisStore({ prefix, timeout: PATIENT, ...options, client: second });
   const events: unknown[][] = [];
   for (const [name, store] of Object.entries({ here, there })) {
     for (const event of ["merged", "discarded"]) {

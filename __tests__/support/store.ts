@@ -71,12 +71,15 @@ export function freshPrefix(): string {
   return `test:${randomBytes(9).toString("base64url")}:`;
 }
 
-/** A store over `client` with a prefix of its own. */
+/** The `timeout` of stores whose server answers: longer than a busy machine stands still, in ms. */
+export const PATIENT = 10_000;
+
+/** A store over `client` with a prefix of its own, and patient. */
 export function makeStore<Client extends RedisClient>(
   client: Client,
   options: Omit<Partial<RedisStoreOptions<Client>>, "client"> = {},
 ): RedisStore<Client> {
-  return new RedisStore({ client, prefix: freshPrefix(), ...options });
+  return new RedisStore({ client, prefix: freshPrefix(), timeout: PATIENT, ...options });
 }
 
 /** A session as an app makes it by hand; `data` is what the app keeps in it. */

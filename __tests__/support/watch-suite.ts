@@ -1,5 +1,5 @@
 import { RedisStore, type SessionEvents } from "../../lib/index.js";
-import { freshPrefix, sessionOf, until } from "./store.js";
+import { freshPrefix, PATIENT, sessionOf, until } from "./store.js";
 import { type Place, tick } from "./user-index-suite.js";
 
 /** Writes down what an event source emits, oldest first. */
@@ -22,7 +22,7 @@ export function watchSuite(name: string, open: () => Promise<Place>): void {
     beforeAll(async () => {
       place = await open();
       prefix = `w[1]*${freshPrefix()}`;
-      store = new RedisStore({ client: place.client, prefix, touchAfter: 0, disableTTL: false });
+      store = new RedisStore({ client: place.client, prefix, touchAfter: 0, timeout: PATIENT });
       events = await store.watch();
       log = listen(events);
     });
@@ -98,13 +98,18 @@ export function watchSuite(name: string, open: () => Promise<Place>): void {
     });
 
     test("only sessions under this very prefix are told of", async () => {
-      const other = new RedisStore({ client: place.client, prefix: `w1${prefix.slice(5)}` });
+      const other = new RedisStore({
+        client: place.client,
+        prefix: `w1${prefix.slice(5)}`,
+        timeout: PATIENT,
+      });
       await other.set("d", sessionOf());
       const indexed = new RedisStore({
         client: place.client,
         prefix,
         userId: () => "ada",
         touchAfter: 0,
+        timeout: PATIENT,
       });
       await indexed.set("e", sessionOf());
       await indexed.destroy("e");

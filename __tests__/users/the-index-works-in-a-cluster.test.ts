@@ -1,7 +1,7 @@
 import { RedisStore } from "../../lib/index.js";
 import { clusters } from "../conformance/clients.js";
 import { type Cluster, startCluster } from "../support/servers.js";
-import { freshPrefix, sessionOf } from "../support/store.js";
+import { freshPrefix, PATIENT, sessionOf } from "../support/store.js";
 import { sidsOf, userId, userIndexSuite } from "../support/user-index-suite.js";
 
 let cluster: Cluster;
@@ -27,7 +27,7 @@ test.each(["{}", "a{}b", "{", "}{", "{a}", "%7b"])(
     const { client, close } = await way.open(cluster.nodes);
     try {
       const prefix = `${start}${freshPrefix()}`;
-      const store = new RedisStore({ client, prefix, userId });
+      const store = new RedisStore({ client, prefix, userId, timeout: PATIENT });
       await store.set("s", sessionOf({ user: "{}" }));
       expect(await sidsOf(store, "{}")).toEqual(["s"]);
       expect(await store.clear()).toBe(1);
