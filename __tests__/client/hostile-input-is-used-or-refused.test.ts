@@ -1,13 +1,36 @@
 import { RedisStore } from "../../lib/index.js";
 import { fuzzInput, randomOf } from "../../scripts/fuzz-input.js";
+import { type RedisServer, startRedis } from "../../tools/redis-server.js";
 import { connect } from "../support/store.js";
 
 // A short run of scripts/fuzz-input.js, which takes a seed and as long as one likes.
 
+/** What a run that fails, or does not end, has to say. */
+let unfinished: string | undefined;
+afterEach(() => {
+  if (unfinished !== undefined) process.stderr.write(`${unfinished}\n`);
+  unfinished = undefined;
+});
+
+// It lists all sessions again and again, and a listing goes through the keys of everybody else as well.
+let server: RedisServer;
+beforeAll(async () => {
+  server = await startRedis();
+});
+afterAll(() => server.stop());
+
 test("random options, session ids, stored values and cookies are used or refused, and nothing else happens", async () => {
-  const client = await connect();
+  const client = await connect(6, server.url);
   const seed = Math.floor(Math.random() * 2 ** 31);
-  const outcomes = await fuzzInput({ RedisStore, client, seed, goesOn: (round) => round < 600 });
+  const outcomes = await fuzzInput({
+    RedisStore,
+    client,
+    seed,
+    goesOn(round) {
+      unfinished = `round ${round}: npm run fuzz:input -- --seed ${seed}`;
+      return round < 600;
+    },
+  });
   expect(outcomes).toMatchObject({
     "options: ERR_INVALID_OPTION": expect.any(Number),
     "sid: ok": expect.any(Number),
@@ -17,6 +40,7 @@ test("random options, session ids, stored values and cookies are used or refused
     "request with it: 200": expect.any(Number),
     "cookie: 200": expect.any(Number),
   });
+  unfinished = undefined;
 });
 
 test("a seed repeats what came", () => {

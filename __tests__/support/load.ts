@@ -161,7 +161,13 @@ export async function startLoad(
     { length: count },
     (): User => ({ acknowledged: new Set(), cookie: undefined, sid: undefined, failures: 0 }),
   );
-  await Promise.all(users.map(visit));
+  // Without a session, each request of a user would make one of its own.
+  const limit = loopTime() + PATIENCE;
+  const enter = async (user: User) => {
+    do await visit(user);
+    while (user.sid === undefined && loopTime() < limit);
+  };
+  await Promise.all(users.map(enter));
   const loops = users.flatMap((user) =>
     Array.from({ length: parallel }, async () => {
       while (!isStopping) {

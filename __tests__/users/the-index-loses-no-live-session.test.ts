@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { SessionData } from "express-session";
 import type { RedisStoreOptions } from "../../lib/index.js";
 import { INDEX_FORGET, INDEX_WRITTEN, REMOVE_SEEN } from "../../lib/users/scripts.js";
+import { faulty } from "../support/faults.js";
 import { record } from "../support/recording.js";
 import {
   connect,
@@ -191,6 +192,27 @@ describe("a write without an answer", () => {
     await until(() => Date.now() > over);
     expect((await refusal(other.set("next", ada()))).code).toBe("ERR_TOO_MANY_SESSIONS");
     expect(await sidsOf(other, "ada")).toEqual(["s"]);
+  });
+
+  test("under reject, a login that was logged out keeps its place for as long as its write may come", async () => {
+    const faults = faulty(client);
+    const { store, other } = pair(() => faults.client, {
+      maxSessionsPerUser: 1,
+      onLimit: "reject",
+      timeout: 300,
+    });
+    faults.fate = ([name]) => (name === "SET" ? "late" : undefined);
+    expect((await refusal(store.set("s", ada()))).code).toBe("ERR_TIMEOUT");
+    faults.fate = () => undefined;
+    await until(async () => (await store.destroy("s").catch(() => -1)) === 0);
+    // Given up at the logout, the place would be the next one's, and this a session too many.
+    await faults.arrive();
+    await until(async () => {
+      const isIn = (await other.set("next", ada()).catch(() => "")) === "OK";
+      expect(await other.length()).toBeLessThan(2);
+      return isIn;
+    });
+    expect(await sidsOf(other, "ada")).toEqual(["next"]);
   });
 });
 
