@@ -136,7 +136,7 @@ async function launch(binary, args, port, givenDir) {
     removeDir();
   };
 
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 60_000;
   while (!(await ready(port, pid))) {
     if (ended() || Date.now() > deadline) {
       const reason = readFileSync(log, "utf8").trim().split("\n").slice(-5).join("\n");

@@ -21,7 +21,7 @@ interface Demo {
 }
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 60_000;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`this never came true: ${condition.toString()}`);
     await delay(20);
@@ -292,7 +292,7 @@ describeInBrowser("the page of the demo", () => {
   /** Waits until the element reads so. */
   async function shows(selector: string, expected: string | RegExp, tab = page): Promise<void> {
     const hasText = typeof expected === "string" ? new RegExp(`^\\s*${expected}\\s*$`) : expected;
-    await tab.locator(selector).filter({ hasText }).first().waitFor({ timeout: 15_000 });
+    await tab.locator(selector).filter({ hasText }).first().waitFor({ timeout: 60_000 });
   }
 
   async function changeTwo(): Promise<void> {

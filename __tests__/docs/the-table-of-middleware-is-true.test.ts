@@ -39,7 +39,7 @@ test.each(APPS.flatMap(([line, apps]) => apps.map((app) => [app, line] as const)
     const script = resolve(__dirname, "../support/middleware-apps.js");
     const modules = ["index.js", "bearer/bearer.js"].map((name) => join(built.dir, name));
     const args = [script, ...modules, url, freshPrefix(), app];
-    const { stdout } = await run(process.execPath, args, { timeout: 15_000 });
+    const { stdout } = await run(process.execPath, args, { timeout: 60_000 });
     const [kept, after] = JSON.parse(stdout) as [string, string];
     // What is said behind it are conditions.
     expect(parallel.startsWith(kept)).toBe(true);

@@ -38,7 +38,7 @@ export async function build(): Promise<Build> {
     async run<Result>(code: string) {
       const { stdout } = await run(process.execPath, ["--input-type=module", "-e", code], {
         cwd: dir,
-        timeout: 15_000,
+        timeout: 60_000,
       });
       return JSON.parse(stdout) as Result;
     },
