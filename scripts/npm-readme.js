@@ -19,7 +19,8 @@ export function forNpm(text) {
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   const step = process.argv[2];
   const readme = fileURLToPath(new URL("../README.md", import.meta.url));
-  const kept = `${readme}.kept`;
+  // Whatever begins with README is packed, also where "files" does not name it.
+  const kept = fileURLToPath(new URL("../.README.md.kept", import.meta.url));
   const isPublishing = process.env.npm_command === "publish";
   // What a pack that failed has left.
   if (existsSync(kept) && (step !== "postpack" || !isPublishing)) renameSync(kept, readme);

@@ -87,7 +87,17 @@ describe("packing", () => {
     expect(await now()).toBe(forNpm(readme));
     await step("postpack");
     expect(await now()).toBe(readme);
-    expect(await readdir(dir)).not.toContain("README.md.kept");
+    expect(await readdir(dir)).not.toContain(".README.md.kept");
+  });
+
+  test("takes no README along but npm's", async () => {
+    await step("prepack");
+    const args = ["pack", "--dry-run", "--json", "--ignore-scripts"];
+    const { stdout } = await run("npm", args, { cwd: dir });
+    const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }];
+    const names = files.map(({ path }) => path).filter((path) => /readme/i.test(path));
+    await step("postpack");
+    expect(names).toEqual(["README.md"]);
   });
 
   test("is what npm does", () => {
