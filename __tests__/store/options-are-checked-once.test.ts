@@ -404,6 +404,18 @@ test("nothing is sent to Redis at construction", async () => {
   expect(unconnected.isOpen).toBe(false);
 });
 
+test("a store reserves no memory for what it will remember", () => {
+  const used = () => {
+    const { heapUsed, external } = process.memoryUsage();
+    return heapUsed + external;
+  };
+  make({ client });
+  const before = used();
+  const stores = Array.from({ length: 200 }, () => make({ client }));
+  // Places for 50,000 renewals are 400 kB at the least.
+  expect((used() - before) / stores.length).toBeLessThan(100_000);
+});
+
 test("changing the options object later changes nothing", async () => {
   const options = { client, prefix: "test:options:" };
   const store = new RedisStore(options);
