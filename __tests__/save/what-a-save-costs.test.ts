@@ -153,7 +153,7 @@ describe("another process that writes all the time", () => {
     return through(client, async (command, send) => {
       const isSave = command[0] === "EVALSHA" || command.includes("IFEQ");
       if (isSave && !command.includes("GET") && key() !== "" && written < times) {
-        await change(key(), { [`other${written++}`]: 1 });
+        await change(key(), { [`other${written % 10}`]: ++written });
       }
       return send();
     });
@@ -179,6 +179,18 @@ describe("another process that writes all the time", () => {
     expect(error).toMatchObject({ name: "StoreError", code: "ERR_CONFLICT" });
     expect(error.message).toMatch(/300 ms.*save it again/);
     expect(await content(key)).toMatchObject({ n: 0 });
+  });
+
+  test("ends a save with ERR_CONFLICT after a thousand rounds, however much time is left", async () => {
+    let key = "";
+    const client = await contested(Number.POSITIVE_INFINITY, () => key);
+    const options = { timeout: 60_000 };
+    const { store, mine, key: own, recording } = await stored({ n: 0 }, options, client);
+    key = own;
+    mine.n = 1;
+    expect((await refusal(store.set("sid", mine))).code).toBe("ERR_CONFLICT");
+    // A round asks twice at the most.
+    expect(recording.names().length).toBeLessThanOrEqual(2000);
   });
 });
 
