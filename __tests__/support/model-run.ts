@@ -20,6 +20,8 @@ interface InHand {
   readonly inflated: boolean;
   /** What express-session compares at the end of a response. */
   hash: string;
+  /** How often the app has set the date of its cookie by hand. */
+  redated: number;
 }
 
 /** What a run does with: the clients of the stores, one more to look at Redis with, options under test. */
@@ -148,8 +150,7 @@ export class Run {
         return this.#begin(store, step.edits);
       }
       case "edit": {
-        const { session } = this.#inHand[this.#pick(this.#inHand, step.object)] as InHand;
-        for (const edit of step.edits) this.#edit(session, edit);
+        this.#edited(this.#pick(this.#inHand, step.object), step.edits);
         return;
       }
       case "pass": {
@@ -195,7 +196,7 @@ export class Run {
       req as unknown as Parameters<RedisStore["createSession"]>[0],
       { cookie: { originalMaxAge: null } },
     ) as Live;
-    const object = this.#hold({ sid, store: index, session, inflated: true, hash: "" });
+    const object = this.#hold({ sid, store: index, session, inflated: true, hash: "", redated: 0 });
     for (const world of this.#worlds) world.begin(object, sid);
     await this.#together([() => this.#save(object, edits)]);
   }
@@ -281,7 +282,14 @@ export class Run {
         })
       : await from.get(sid);
     if (!loaded) return { do: "load", object: -1, sid, inflated, answer: null };
-    const object = this.#hold({ sid, store: index, session: loaded, inflated, hash: hash(loaded) });
+    const object = this.#hold({
+      sid,
+      store: index,
+      session: loaded,
+      inflated,
+      hash: hash(loaded),
+      redated: 0,
+    });
     this.#assertFresh(loaded);
     return { do: "load", object, sid, inflated, answer: snapshot(loaded) };
   }
@@ -296,11 +304,11 @@ export class Run {
   }
 
   async #save(object: number, edits: Edit[]): Promise<Happened> {
-    const { sid, store, session } = this.#edited(object, edits);
+    const { sid, store, session, redated } = this.#edited(object, edits);
     const mine = snapshot(session);
     const date = dateOf(session);
     const answer = await (this.#stores[store] as RedisStore).set(sid, session);
-    return { do: "save", store, object, mine, date, answer };
+    return { do: "save", store, object, mine, date, redated, answer };
   }
 
   /** `store.set("copy", loaded)`: the object is a new session under that id. */
@@ -315,11 +323,11 @@ export class Run {
   }
 
   async #touch(object: number, edits: Edit[]): Promise<Happened> {
-    const { sid, store, session } = this.#edited(object, edits);
+    const { sid, store, session, redated } = this.#edited(object, edits);
     const mine = snapshot(session);
     const date = dateOf(session);
     const answer = await (this.#stores[store] as RedisStore).touch(sid, session);
-    return { do: "touch", store, object, mine, date, answer };
+    return { do: "touch", store, object, mine, date, redated, answer };
   }
 
   /** What express-session does at the end of a response. */
@@ -339,11 +347,12 @@ export class Run {
 
   #edited(object: number, edits: Edit[]): InHand {
     const held = this.#inHand[object] as InHand;
-    for (const edit of edits) this.#edit(held.session, edit);
+    for (const edit of edits) this.#edit(held, edit);
     return held;
   }
 
-  #edit(session: Live, edit: Edit): void {
+  #edit(held: InHand, edit: Edit): void {
+    const { session } = held;
     if (edit.edit === "maxAge") {
       const { cookie } = session;
       if (typeof (cookie as { serialize?: unknown }).serialize === "function") {
@@ -356,6 +365,7 @@ export class Run {
       if (cookie.originalMaxAge === ms) return;
       cookie.originalMaxAge = ms;
       cookie.expires = ms === null ? null : new Date(Date.now() + ms);
+      held.redated++;
       return;
     }
     const inflated = typeof session.touch === "function";

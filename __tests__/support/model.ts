@@ -134,6 +134,8 @@ interface Held {
   readonly base: Places | null;
   /** What was stored then. */
   readonly known: Places | null;
+  /** How often the app had set the date of its cookie by hand when it was last stored. */
+  readonly redated: number;
 }
 
 /** A session object that was given to a store. */
@@ -141,8 +143,9 @@ interface Write {
   readonly store: number;
   readonly object: number;
   readonly mine: Places;
-  /** The date of the cookie of a plain object. Where the app has just set it by hand, it counts. */
+  /** The date of the cookie of a plain object, and how often the app has set it by hand. */
   readonly date?: number | undefined;
+  readonly redated: number;
   readonly answer: string;
 }
 
@@ -191,7 +194,7 @@ export class World {
 
   /** A request made a new session object, or holds one under another session id now. */
   begin(object: number, sid: string): void {
-    this.#objects.set(object, { sid, inflated: true, base: null, known: null });
+    this.#objects.set(object, { sid, inflated: true, base: null, known: null, redated: 0 });
   }
 
   /** The key was removed past all stores. */
@@ -240,11 +243,11 @@ export class World {
     const base = shown(stored.places, event.inflated);
     if (event.answer === null || !same(event.answer, base)) return false;
     const { sid, inflated } = event;
-    this.#objects.set(event.object, { sid, inflated, base, known: base });
+    this.#objects.set(event.object, { sid, inflated, base, known: base, redated: 0 });
     return true;
   }
 
-  #save({ store, object, mine, date }: Omit<Write, "answer">, during: During): string {
+  #save({ store, object, mine, date, redated }: Omit<Write, "answer">, during: During): string {
     const held = this.#objects.get(object) as Held;
     const { sid, inflated, base, known } = held;
     if (base === null || known === null) {
@@ -254,7 +257,9 @@ export class World {
     }
     const stored = this.#sessions.get(sid);
     if (stored === undefined) return "GONE";
-    if (same(base, mine)) {
+    // Who sets the date of a plain object has changed it, if only to what it was.
+    const isRedated = redated !== held.redated;
+    if (same(base, mine) && !isRedated) {
       this.#live(store, sid, stored.places, during);
       return "OK";
     }
@@ -262,19 +267,19 @@ export class World {
     if (userOf(base) !== userOf(current)) return "GONE";
     const result = applied(base, current, mine);
     const invisible = [...stored.places].filter(([place]) => !current.has(place));
-    const byHand = inflated || base.get(AGE) === mine.get(AGE) ? undefined : date;
+    const byHand = isRedated ? date : undefined;
     this.#live(store, sid, new Map([...result, ...invisible]), during, byHand);
-    this.#objects.set(object, { ...held, base: mine, known: result });
+    this.#objects.set(object, { ...held, base: mine, known: result, redated });
     return keepsOthers(known, current, mine, result) ? "MERGED" : "OK";
   }
 
   #touch(event: Happened & { do: "touch" }, during: During): boolean {
-    const { store, object, mine, date, answer } = event;
-    const { sid, base } = this.#objects.get(object) as Held;
+    const { store, object, mine, date, redated, answer } = event;
+    const { sid, base, redated: before } = this.#objects.get(object) as Held;
     const age = mine.get(AGE) as string;
     if (base !== null && base.get(AGE) !== age) {
       const own = new Map(base).set(AGE, age);
-      const result = this.#save({ store, object, mine: own, date }, during);
+      const result = this.#save({ store, object, mine: own, date, redated }, during);
       return (result === "GONE" ? "EXPIRED" : "OK") === answer;
     }
     const stored = this.#sessions.get(sid);
@@ -286,7 +291,7 @@ export class World {
     }
     // A request that started before the session's age changed may take the session for renewed.
     const { least } = stored;
-    this.#live(store, sid, stored.places, during);
+    this.#live(store, sid, stored.places, during, redated === before ? undefined : date);
     if (stored.places.get(AGE) !== age) {
       this.#sessions.set(sid, { ...(this.#sessions.get(sid) as Stored), least });
     }
