@@ -473,18 +473,22 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
     }
   }
 
-  async #set(sid: string, session: SessionData, report?: Report): Promise<SaveResult> {
-    assertSid(sid);
-    assertSession(session);
-    const loaded = this.#loaded;
-    const known = loaded.find(session, sid);
-    if (known !== undefined) return this.#saver.save(known, session, report);
-    const listed = loaded.findListed(session, sid);
-    if (listed !== undefined) return this.#saver.saveListed(listed, session, report);
-    const adopted = loaded.adopt(session, sid, this.#dated);
-    return adopted === undefined
-      ? this.#saver.create(sid, session, report)
-      : this.#saver.save(adopted, session, report);
+  #set(sid: string, session: SessionData, report?: Report): Promise<SaveResult> {
+    try {
+      assertSid(sid);
+      assertSession(session);
+      const loaded = this.#loaded;
+      const known = loaded.find(session, sid);
+      if (known !== undefined) return this.#saver.save(known, session, report);
+      const listed = loaded.findListed(session, sid);
+      if (listed !== undefined) return this.#saver.saveListed(listed, session, report);
+      const adopted = loaded.adopt(session, sid, this.#dated);
+      return adopted === undefined
+        ? this.#saver.create(sid, session, report)
+        : this.#saver.save(adopted, session, report);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** At once where there is nothing to send. */

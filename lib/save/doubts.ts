@@ -1,11 +1,12 @@
 // Keeps the writes of an object that got no answer, and finds out what became of them.
 import { addNewest } from "../base/index.js";
-import { lateAnswerOf, wasSent } from "../client/index.js";
+import { isInDoubt, lateAnswerOf, wasSent } from "../client/index.js";
 import {
   type Held,
   hasLanded,
   type Loaded,
   NONE,
+  type Renewals,
   sameValue,
   type Text,
   type Unanswered,
@@ -13,6 +14,7 @@ import {
   type Version,
   type Versions,
 } from "../session/index.js";
+import type { Attempt } from "./agreement.js";
 import { digestOf } from "./scripts.js";
 
 /** So many writes of one object may be without an answer; before another one Redis is asked. */
@@ -38,11 +40,13 @@ const DONE: ReadonlySet<unknown> = new Set([1, "1", "OK"]);
  */
 export class Doubts {
   readonly #versions: Versions;
+  readonly #renewals: Renewals;
   /** By the session's id. */
   readonly #first = new Map<string, First>();
 
-  constructor(versions: Versions) {
+  constructor(versions: Versions, renewals: Renewals) {
     this.#versions = versions;
+    this.#renewals = renewals;
   }
 
   /** Whether Redis has to be asked before another write is sent. */
@@ -50,8 +54,28 @@ export class Doubts {
     return unanswered.length >= MOST;
   }
 
-  /** Remembers a write that failed with `error`, the newest ones of an object, and listens for its answer. */
-  add(loaded: Loaded, write: Omit<Unanswered, "hasLanded">, error: unknown): void {
+  /**
+   * A command failed with `error`. What it was to write is remembered, if that may have happened.
+   *
+   * @param before - the plain text that was to be replaced; `undefined`: there was none
+   * @param user - whose session it was to be
+   */
+  failed(
+    loaded: Loaded,
+    { text, own, mark, isMarked }: Attempt,
+    before: Value | undefined,
+    user: string | undefined,
+    error: unknown,
+  ): void {
+    // Whether a renewal has happened matters to nobody but the next one.
+    this.#renewals.forget(loaded.sid);
+    if (text === undefined || own === undefined || !isInDoubt(error)) return;
+    const held: Held = { ...text, own, isStale: false };
+    this.#add(loaded, { held, before, mark: isMarked ? mark : undefined, user }, error);
+  }
+
+  /** Remembers a write, the newest ones of an object, and listens for its answer. */
+  #add(loaded: Loaded, write: Omit<Unanswered, "hasLanded">, error: unknown): void {
     const open: Unanswered = { ...write, hasLanded: false };
     loaded.unanswered = [...loaded.unanswered, open].slice(-MOST);
     loaded.isDoubted = true;
@@ -93,6 +117,7 @@ export class Doubts {
 
   /** Takes late answers into account. */
   hear(loaded: Loaded): void {
+    if (loaded.unanswered.length === 0) return;
     const latest = loaded.unanswered.findLastIndex(({ hasLanded }) => hasLanded);
     const landed = loaded.unanswered[latest];
     if (landed === undefined) return;

@@ -1,4 +1,4 @@
 // Writing sessions: saves, renewals, endings.
 export { Saver } from "./saver.js";
+export type { DiscardReason, SaveResult } from "./step.js";
 export { Toucher, type TouchResult } from "./touch.js";
-export type { DiscardReason, SaveResult } from "./writer.js";

@@ -22,8 +22,9 @@ import {
 import { Conflicts } from "./conflict.js";
 import { Doubts } from "./doubts.js";
 import { fixationError, isFixation } from "./fixation.js";
+import type { SaveResult, Step, Wish, WriterContext } from "./step.js";
 import { Turns } from "./turns.js";
-import { type SaveResult, type Step, type Wish, Writer, type WriterContext } from "./writer.js";
+import { Writer } from "./writer.js";
 
 /** What the saver needs of the store around it. */
 export interface SaverContext extends WriterContext {
@@ -54,18 +55,22 @@ export class Saver {
   readonly #revenants: Later;
 
   constructor(context: SaverContext) {
-    const { settings, records, inflate } = context;
+    const { settings, records, renewals, inflate } = context;
     this.#context = context;
     this.#turns = new Turns(settings.timeout);
     this.#revenants = new Later(LATEST * settings.timeout);
     this.#versions = new Versions(records, inflate);
     const conflicts = new Conflicts(settings, records, this.#versions);
-    this.#doubts = new Doubts(this.#versions);
-    this.#writer = new Writer(context, conflicts, this.#doubts);
+    this.#doubts = new Doubts(this.#versions, renewals);
+    this.#writer = new Writer({ ...context, conflicts, doubts: this.#doubts });
   }
 
-  /** Writes an object that the store does not know, whatever Redis holds. */
-  async create(sid: string, session: object, report?: Report): Promise<SaveResult> {
+  /**
+   * Writes an object that the store does not know, whatever Redis holds.
+   *
+   * @throws at once where the object cannot be stored, as the other saves do
+   */
+  create(sid: string, session: object, report?: Report): Promise<SaveResult> {
     const { records, settings, index } = this.#context;
     const now = Date.now();
     const life = lifetime(settings.rules, session, sid, now, now, false);
@@ -80,7 +85,7 @@ export class Saver {
   }
 
   /** Writes a row of `all()`. */
-  async saveListed(listed: Listed, session: object, report?: Report): Promise<SaveResult> {
+  saveListed(listed: Listed, session: object, report?: Report): Promise<SaveResult> {
     const { sid, created, mark, hasId, keyId } = listed;
     const { records, index } = this.#context;
     const { id, ...rest } = session as Tree;
@@ -98,7 +103,7 @@ export class Saver {
   }
 
   /** Saves an object that the store handed out, or is about to save for the first time. */
-  async save(loaded: Loaded, session: object, report?: Report): Promise<SaveResult> {
+  save(loaded: Loaded, session: object, report?: Report): Promise<SaveResult> {
     const { sid, created, stamp, hidden, mark } = loaded;
     const { records, settings, index } = this.#context;
     const seen = cookieSeen(session);
@@ -135,7 +140,9 @@ export class Saver {
   /** The cookie of a session as it is now. */
   takeCookie(session: object): CookieTaken {
     const cookie = cookieOf(session);
-    const text = this.#context.records.write({ cookie });
+    const text = new Promise<Value>((resolve) => {
+      resolve(this.#context.records.write({ cookie }));
+    });
     text.catch(() => {});
     return { seen: cookieSeen(session), text };
   }
@@ -262,14 +269,18 @@ export class Saver {
    */
   #inTurn(
     { sid, loaded, user, expires, report }: Order,
-    text: Promise<Value>,
+    text: Value | Promise<Value>,
     write: (plain: Value, step: Step) => Promise<SaveResult>,
   ): Promise<SaveResult> {
+    const { index } = this.#context;
+    if (index === undefined && !(text instanceof Promise)) {
+      return this.#turns.take(sid, (turn) => write(text, { turn, entry: undefined, report }));
+    }
     // It may fail before its turn has come; the turn reports it.
-    text.catch(() => {});
+    if (text instanceof Promise) text.catch(() => {});
     return this.#turns.take(sid, async (turn) => {
       const plain = await text;
-      const entry = this.#context.index?.open(sid, user(), expires);
+      const entry = index?.open(sid, user(), expires);
       const step = { turn, entry, report };
       if (entry === undefined) return write(plain, step);
       let result: SaveResult = "GONE";
@@ -306,8 +317,13 @@ export class Saver {
     } else {
       if (this.#doomed.has(sid)) return writer.discard(sid, "missing", step);
       const isPlain = !wish.isRedated && !isOver && !loaded.isDoubted;
-      if (isPlain && !(await this.#versions.isChanged(held, await wish.own(held), loaded))) {
-        return this.#renewInTurn(loaded, held, wish, step);
+      if (isPlain) {
+        const own = wish.own(held);
+        const mine = own instanceof Promise ? await own : own;
+        const isChanged = this.#versions.isChanged(held, mine, loaded);
+        if (!(isChanged instanceof Promise ? await isChanged : isChanged)) {
+          return this.#renewInTurn(loaded, held, wish, step);
+        }
       }
     }
     return this.#context.settings.conflict === "overwrite"

@@ -27,11 +27,10 @@ export {
   LoadedSessions,
   loadedOf,
   NONE,
-  type Text,
   type Unanswered,
 } from "./loaded.js";
 export { type MergeReport, merge, reportMerge, sameSession } from "./merge.js";
-export { Records, type SessionRecord } from "./record.js";
+export { Records, type SessionRecord, type Text } from "./record.js";
 export { Renewals } from "./renewals.js";
 export { Rows } from "./rows.js";
 export {

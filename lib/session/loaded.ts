@@ -3,17 +3,9 @@ import { types } from "node:util";
 import { StoreError } from "../base/index.js";
 import { type CookieSettings, settingsOf } from "./cookie.js";
 import { shortSid } from "./keys.js";
-import type { SessionRecord } from "./record.js";
+import type { SessionRecord, Text } from "./record.js";
 import type { Tree } from "./trees.js";
 import { sameValue, type Value } from "./value.js";
-
-/** A text of a session. */
-export interface Text {
-  /** As Redis holds it. */
-  readonly stored: Value;
-  /** The same, as the serializer wrote it. */
-  readonly plain: Value;
-}
 
 /** What Redis should hold for a session, and what its object was when it was loaded or saved. */
 export interface Held extends Text {

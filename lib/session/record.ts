@@ -19,8 +19,16 @@ const CREATED = "__createdAt";
  */
 const MARK = "__mark";
 
-/** How a session begins that express-session has written as JSON; nothing in its cookie is an object. */
-const COOKIE_FIRST = /^\{"cookie":\{[^{}]*\}/;
+/** How a session begins that express-session has written as JSON. */
+const COOKIE_FIRST = '{"cookie":{';
+
+/** A text of a session. */
+export interface Text {
+  /** As Redis holds it. */
+  readonly stored: Value;
+  /** The same, as the serializer wrote it. */
+  readonly plain: Value;
+}
 
 /** A session as read from Redis. */
 export interface SessionRecord {
@@ -91,12 +99,18 @@ export class Records {
     return this.#keyring.open(stored, sid);
   }
 
-  /** The form of a plain text that is to be stored. */
-  seal(plain: Value, sid: string): Value {
-    return this.#keyring.seal(plain, sid);
+  /** The text that is to be stored for a plain one. */
+  toStore(plain: Value, sid: string): Text {
+    return { stored: this.#keyring.seal(plain, sid), plain };
   }
 
-  /** Whether a stored text has the form that {@link Records.seal} gives now. */
+  /** A text that Redis holds. One that counts as missing stays as it is. */
+  found(stored: Value, sid: string): Text {
+    const isRefused = this.refusalOf(stored) !== undefined;
+    return { stored, plain: isRefused ? stored : this.open(stored, sid) };
+  }
+
+  /** Whether a stored text has the form that {@link Records.toStore} gives now. */
   isCurrent(stored: Value): boolean {
     return this.#keyring.isCurrent(stored);
   }
@@ -116,8 +130,8 @@ export class Records {
       : recordOf(session, plain);
   }
 
-  /** The plain text of a session, taken from it at once. */
-  write(session: object, { created, hidden, mark }: Additions = NOTHING): Promise<Value> {
+  /** The plain text of a session, taken from it at once; at once where the serializer answers so. */
+  write(session: object, { created, hidden, mark }: Additions = NOTHING): Value | Promise<Value> {
     if (created === undefined && hidden === undefined && mark === undefined)
       return encode(this.#serializer, session, this.#timeout);
     const whole: Tree = {};
@@ -145,13 +159,10 @@ export class Records {
    */
   differ(a: Value, b: Value): boolean {
     if (this.#serializer !== JSON || typeof a !== "string" || typeof b !== "string") return false;
-    const cookieOfA = COOKIE_FIRST.exec(a)?.[0].length;
-    const cookieOfB = COOKIE_FIRST.exec(b)?.[0].length;
-    if (cookieOfA === undefined || cookieOfB === undefined) return false;
-    return (
-      a.length - cookieOfA !== b.length - cookieOfB ||
-      sumFrom(a, cookieOfA) !== sumFrom(b, cookieOfB)
-    );
+    const restOfA = endOfCookie(a);
+    const restOfB = endOfCookie(b);
+    if (restOfA === -1 || restOfB === -1) return false;
+    return a.length - restOfA !== b.length - restOfB || sumFrom(a, restOfA) !== sumFrom(b, restOfB);
   }
 }
 
@@ -176,6 +187,14 @@ function markOf(session: Tree): string | undefined {
 }
 
 const NOTHING: Additions = {};
+
+/** Where the cookie ends that a text begins with; -1 where it does not, or something in it is an object. */
+function endOfCookie(text: string): number {
+  if (!text.startsWith(COOKIE_FIRST)) return -1;
+  const end = text.indexOf("}", COOKIE_FIRST.length);
+  const object = text.indexOf("{", COOKIE_FIRST.length);
+  return object === -1 || object > end ? end + 1 : -1;
+}
 
 /** The sum of the character codes of a text from `start` on. */
 function sumFrom(text: string, start: number): number {

@@ -74,30 +74,46 @@ export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T
 }
 
 /**
- * Writes a session. Runs synchronously up to the call of the serializer, so that what is stored is
- * the session as it was when the app asked to save it.
+ * Writes a session; at once where the serializer answers at once. That is called at once in any case,
+ * so that what is stored is the session as it was when the app asked to save it.
  *
  * @param timeout - how long the serializer may take, in ms
+ * @throws ERR_INVALID_SESSION
  */
-export async function encode(
+export function encode(
   serializer: Serializer,
   session: object,
   timeout: number,
-): Promise<Value> {
+): Value | Promise<Value> {
   let value: unknown;
   try {
     value = serializer.stringify(session);
-    if (isThenable(value))
-      value = await within(value, timeout, "serializer.stringify", "ERR_INVALID_SESSION");
+    if (isThenable(value)) {
+      value = within(value, timeout, "serializer.stringify", "ERR_INVALID_SESSION");
+    }
   } catch (error) {
-    if (error instanceof StoreError) throw error;
-    const cause = withoutContent(error);
-    throw new StoreError(
-      "ERR_INVALID_SESSION",
-      `the session cannot be serialized: ${whyNot(serializer, session, error, cause)}; nothing was stored`,
-      cause,
-    );
+    throw unwritable(serializer, session, error);
   }
+  if (!(value instanceof Promise)) return asValue(serializer, value);
+  return value.then(
+    (written) => asValue(serializer, written),
+    (error) => {
+      throw unwritable(serializer, session, error);
+    },
+  );
+}
+
+function unwritable(serializer: Serializer, session: object, error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  const cause = withoutContent(error);
+  return new StoreError(
+    "ERR_INVALID_SESSION",
+    `the session cannot be serialized: ${whyNot(serializer, session, error, cause)}; nothing was stored`,
+    cause,
+  );
+}
+
+function asValue(serializer: Serializer, value: unknown): Value {
   if (serializer.binary && value instanceof Uint8Array) {
     // A serializer may use its memory again for the next session.
     return copyOf(value);

@@ -59,11 +59,15 @@ export class Versions {
     return session;
   }
 
-  /** Whether the text of the object differs from what it was when last loaded or saved. */
-  async isChanged({ own, isStale }: Held, mine: Value, loaded: Loaded): Promise<boolean> {
+  /** Whether the text of the object differs from what it was when last loaded or saved; mostly at once. */
+  isChanged({ own, isStale }: Held, mine: Value, loaded: Loaded): boolean | Promise<boolean> {
     if (isStale) return true;
     if (sameValue(own, mine)) return false;
     if (loaded.hidden === undefined && this.#records.differ(own, mine)) return true;
+    return this.#differ(own, mine, loaded);
+  }
+
+  async #differ(own: Value, mine: Value, loaded: Loaded): Promise<boolean> {
     const { session } = await this.of(own, loaded);
     return !sameSession(session, await this.own(mine, loaded));
   }
