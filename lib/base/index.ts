@@ -37,5 +37,6 @@ export type {
 } from "./messages.js";
 export { assertOptions, unknownNames } from "./names.js";
 export { addNewest } from "./oldest.js";
+export { Recent } from "./recent.js";
 export { codeOf, type Report } from "./report.js";
 export { within } from "./within.js";

@@ -1,12 +1,12 @@
 // Remembers which expiry this process last wrote for a session.
 import { performance } from "node:perf_hooks";
-import { addNewest } from "../base/index.js";
+import { Recent } from "../base/index.js";
 import { DRIFT_MS } from "./cookie.js";
 import type { Lifetime } from "./expiry.js";
 import { isSealed, TAG_LENGTH } from "./seal.js";
 import type { Value } from "./value.js";
 
-/** How many sessions a process remembers. */
+/** How many sessions a process remembers at the most. */
 const REMEMBERED = 50_000;
 
 /** A text that is no longer than this is remembered as it is, of a longer one its hash. */
@@ -26,8 +26,7 @@ interface Renewal {
  * nothing. A session that is not remembered is renewed, which is always right.
  */
 export class Renewals {
-  /** The one that was renewed the longest time ago comes first. */
-  readonly #renewals = new Map<string, Renewal>();
+  readonly #renewals = new Recent<string, Renewal>(REMEMBERED);
 
   /**
    * Whether the session lives as long as it should already, and no longer than that by the slack.
@@ -54,8 +53,7 @@ export class Renewals {
    *   any earlier
    */
   remember(sid: string, text: Value, px: number, sent: number, { idle }: Lifetime): void {
-    const renewal = { until: sent + px, idle, text: shortened(text) };
-    addNewest(this.#renewals, sid, renewal, REMEMBERED);
+    this.#renewals.set(sid, { until: sent + px, idle, text: shortened(text) });
   }
 
   forget(sid: string): void {
