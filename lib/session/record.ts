@@ -171,7 +171,8 @@ function recordOf(session: Tree, plain: Value): SessionRecord {
 }
 
 function createdOf(session: Tree): number | undefined {
-  if (!Object.hasOwn(session, CREATED)) return undefined;
+  // Most have none, and `in` says so sooner.
+  if (!(CREATED in session && Object.hasOwn(session, CREATED))) return undefined;
   const created = session[CREATED];
   delete session[CREATED];
   // One in the future would put off the deadline: the session is dated anew, as one without a date.
@@ -180,7 +181,7 @@ function createdOf(session: Tree): number | undefined {
 }
 
 function markOf(session: Tree): string | undefined {
-  if (!Object.hasOwn(session, MARK)) return undefined;
+  if (!(MARK in session && Object.hasOwn(session, MARK))) return undefined;
   const mark = session[MARK];
   delete session[MARK];
   return typeof mark === "string" ? mark : undefined;

@@ -76,7 +76,12 @@ export class Versions {
 /** The keys of a stored session that the object which express-session made of it does not show. */
 export function hiddenKeys(session: Tree, inflated: object): Tree | undefined {
   let hidden: Tree | undefined;
-  for (const key of Object.keys(session)) {
+  const shown = Object.keys(inflated);
+  const stored = Object.keys(session);
+  for (let place = 0; place < stored.length; place++) {
+    const key = stored[place] as string;
+    // The usual case: to ask an object about a property takes longer than all else here.
+    if (key === shown[place]) continue;
     // A Session has own properties, such as `id`, that no serializer sees.
     if (Object.prototype.propertyIsEnumerable.call(inflated, key)) continue;
     hidden ??= Object.create(null) as Tree;
