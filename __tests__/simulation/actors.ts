@@ -71,7 +71,8 @@ interface Row {
 
 /** Plays one actor to its end. */
 export class Player {
-  isDone = false;
+  #isOver = false;
+  #isAsking = false;
   readonly #actor: Actor;
   readonly #stage: Stage;
   #held: Held | undefined;
@@ -90,18 +91,26 @@ export class Player {
       this.#step = number;
       await this.#sleep(this.#stage.chance.pick([0, 0, 1, 1, 2, 5], `${name} ${number} thinks`));
       const server = this.#stage.server(process);
+      server.isUp();
       if (server !== this.#server) {
         this.#server = server;
         this.#held = undefined;
       }
+      this.#isAsking = step.do !== "wait";
       try {
         await this.#do(step);
       } catch (error) {
         // The app's error handler; what failed is written down already.
         if ((error as { code?: string }).code === undefined) throw error;
       }
+      this.#isAsking = false;
     }
-    this.isDone = true;
+    this.#isOver = true;
+  }
+
+  /** It has come to its end, or waits for a process that is dead. */
+  get isDone(): boolean {
+    return this.#isOver || (this.#isAsking && this.#server.isDead);
   }
 
   get #store(): Store {

@@ -6,7 +6,7 @@ import { SealingKey } from "../../lib/session/seal.js";
 import { type Network, SESSIONS, SimulatedClient } from "./client.js";
 import { Loader, type Patch, root } from "./loader.js";
 import { TIMEOUT, TTL, type Variant } from "./plan.js";
-import { Chance, Clock, globalsOf } from "./time.js";
+import { Chance, Clock, globalsOf, Time } from "./time.js";
 
 type Tree = Record<string, unknown>;
 
@@ -32,23 +32,23 @@ const EXPRESS_SESSION = join(root, "node_modules/express-session");
 export const PREFIX = SESSIONS;
 
 /**
- * The library as one process has it. Loading takes long, so it serves many runs, one process after
- * the other: the library keeps nothing in its modules.
+ * The library as the processes have it. Loading takes long, and so does it until it is fast. So one copy
+ * serves all of them, in all runs: the library keeps nothing in its modules, and whose turn it is has
+ * the clock, the chances and the globals.
  */
 export class Room {
   readonly library: Library;
   readonly express: ExpressSession;
-  clock: Clock | undefined;
-  chance = new Chance(0);
-  #name = "";
-  #drawn = 0;
+  #time = new Time();
+  #chance = new Chance(0);
   /** What all modules of a process share, whichever copy of the library they are of. */
-  readonly #global: Record<symbol, unknown> = {};
+  readonly #global: Record<symbol, unknown>;
   readonly #channels = new Map<string, Channel>();
 
   constructor(patches: Patch[]) {
+    this.#global = { [WRITES]: new SetOfEach(() => this.#turn) };
     const globals = {
-      ...globalsOf(() => this.clock as Clock),
+      ...globalsOf(() => this.#turn),
       globalThis: this.#global,
       WeakRef: StrongRef,
     };
@@ -97,24 +97,61 @@ export class Room {
     }
   }
 
-  enter(name: string, clock: Clock, chance: Chance): void {
-    this.#name = name;
-    this.clock = clock;
-    this.chance = chance;
-    this.#drawn = 0;
+  /** A run begins. */
+  enter({ time, chance }: Network): void {
+    this.#time = time;
+    this.#chance = chance;
     for (const channel of this.#channels.values()) channel.clear();
-    for (const name of Object.getOwnPropertySymbols(this.#global)) {
-      const shared = this.#global[name];
-      if (shared instanceof Set || shared instanceof Map) shared.clear();
-    }
+  }
+
+  get #turn(): Clock {
+    return this.#time.turn as Clock;
   }
 
   #bytes(size: number): Buffer {
+    const turn = this.#turn;
     return Buffer.from(
       Array.from({ length: size }, () =>
-        this.chance.below(256, `${this.#name} bytes ${this.#drawn++}`),
+        this.#chance.below(256, `${turn.name} bytes ${turn.drawn++}`),
       ),
     );
+  }
+}
+
+/** By this name the copies of the library in a process share who listens to writes. */
+const WRITES = Symbol.for("redis-session-store:writes:1");
+
+/** A set that each process has its own of. */
+class SetOfEach<T> {
+  readonly #turn: () => object;
+  readonly #sets = new WeakMap<object, Set<T>>();
+
+  constructor(turn: () => object) {
+    this.#turn = turn;
+  }
+
+  get size(): number {
+    return this.#own.size;
+  }
+
+  add(value: T): this {
+    this.#own.add(value);
+    return this;
+  }
+
+  delete(value: T): boolean {
+    return this.#own.delete(value);
+  }
+
+  [Symbol.iterator]() {
+    return this.#own.values();
+  }
+
+  get #own(): Set<T> {
+    const turn = this.#turn();
+    const own = this.#sets.get(turn) ?? new Set();
+    this.#sets.set(turn, own);
+    return own;
   }
 }
 
@@ -241,8 +278,8 @@ export class AppServer {
     this.name = name;
     this.#network = network;
     this.express = room.express;
-    this.clock = new Clock(network.time);
-    room.enter(name, this.clock, network.chance);
+    this.clock = new Clock(name, network.time);
+    this.isUp();
     this.client = new SimulatedClient(name, network, this.clock);
     this.client.connect().catch(() => {});
     const { library } = room;
@@ -250,6 +287,11 @@ export class AppServer {
       { length: stores },
       () => new library.RedisStore(this.#options(variant) as never),
     );
+  }
+
+  /** What is done next is done by this process. */
+  isUp(): void {
+    this.#network.time.turn = this.clock;
   }
 
   get isDead(): boolean {

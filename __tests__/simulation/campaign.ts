@@ -1,9 +1,11 @@
 // Runs plans of many seeds, and makes a failing one as short as it gets.
+
+import { Room } from "./app-server.js";
 import { OBSERVER } from "./client.js";
 import type { Patch } from "./loader.js";
 import { type Plan, planOf } from "./plan.js";
 import { hashOf } from "./redis.js";
-import { catchRejections, House, type Outcome, run } from "./run.js";
+import { catchRejections, type Outcome, run } from "./run.js";
 import { shrunk } from "./shrink.js";
 
 /** What one worker is asked to do. */
@@ -62,7 +64,7 @@ export async function campaign(
   // Where errors come from costs time, and is of interest only to who reads the history.
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
-  const house = new House(patches);
+  const room = new Room(patches);
   const leniencies: Record<string, number> = {};
   let events = 0;
   let done = 0;
@@ -70,7 +72,7 @@ export async function campaign(
   const isOn = (number: number) => number < Math.min(runs, last()) && Date.now() < until;
   for (let number = worker; isOn(number); number += workers) {
     const plan = planOf(seedOf(seed, number));
-    const outcome = await run(plan, house);
+    const outcome = await run(plan, room);
     done++;
     events += outcome.events;
     fingerprint = hashOf(`${fingerprint} ${outcome.fingerprint} ${outcome.events}`);
@@ -79,7 +81,7 @@ export async function campaign(
     }
     if (outcome.broken !== undefined) {
       Error.stackTraceLimit = stackTraceLimit;
-      const failure = await explained(plan, outcome, house, shrink);
+      const failure = await explained(plan, outcome, room, shrink);
       return {
         runs: done,
         events,
@@ -93,9 +95,9 @@ export async function campaign(
   return { runs: done, events, leniencies, fingerprint, failure: undefined };
 }
 
-async function explained(plan: Plan, outcome: Outcome, house: House, shrink: boolean) {
-  const short = shrink ? await shrunk(plan, outcome.broken?.promise as number, house) : plan;
-  const { broken, told } = await run(short, house, true);
+async function explained(plan: Plan, outcome: Outcome, room: Room, shrink: boolean) {
+  const short = shrink ? await shrunk(plan, outcome.broken?.promise as number, room) : plan;
+  const { broken, told } = await run(short, room, true);
   const { promise, what } = broken ?? {
     promise: 0,
     what: "another run of the same plan breaks nothing",

@@ -113,6 +113,8 @@ export class Link {
     const { time, timeout, chance } = this.#network;
     const name = `${this.name} ${this.#sent++}`;
     this.waiting.push(asked);
+    // It is lost already, which the client has not heard yet.
+    if (!this.isOpen) return;
     const late = timeout * (1.1 + 2 * chance.of(`${name} late`));
     if (fault === "command lost") {
       time.at(time.now + this.#latency(name), this.#client.clock, () => this.cut(0));
@@ -169,7 +171,8 @@ export class Link {
     this.#left = left;
     this.tracked.clear();
     this.#network.tell?.(`${this.name} loses its connection`);
-    this.#client.lost(this);
+    const { time } = this.#network;
+    time.at(time.now, this.#client.clock, () => this.#client.lost(this));
   }
 
   /** The process is dead: what it has sent may arrive all the same. */

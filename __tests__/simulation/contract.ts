@@ -76,6 +76,8 @@ const LENIENCIES = {
     "A client may send again what was under way when its connection broke. Where somebody has written in between, the second answer does not tell of the first.",
   "code that loads nothing came between":
     "An unconditional write has an exact life and no mark, and asks nobody. A request that has loaded the session before it does not know of it, and a command that is late may find again what it expects.",
+  "a failover brought back what a late command expects":
+    "A failover makes a session what it was before, as a whole: a command that lay in the network past its deadline, and has been answered for by a later one, finds again what it expects.",
   "a late command overwrote":
     'Under "overwrite" a command is conditional on nothing but that the session is there: one that lay in the network past its deadline takes the place of a later save.',
   "late creation":
@@ -129,6 +131,8 @@ const changesAreAskedFor: Promised = (history, lenient) => {
       lenient("a late command overwrote");
     } else if (isSetBack(history, transition)) {
       lenient("code that loads nothing came between");
+    } else if (before.why === "failed over" && isOfALateWrite(history, version)) {
+      lenient("a failover brought back what a late command expects");
     } else if (isOfALateWrite(history, version) && isOfALateCreation(history, transition)) {
       lenient("late creation");
     } else {

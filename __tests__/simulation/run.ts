@@ -1,10 +1,9 @@
 // Runs one plan from its beginning to its rest, and asks the contract what it says.
 import { Player, type Stage, sessionOf } from "./actors.js";
-import { AppServer, PREFIX, Room, SCRIPTS, shownStored } from "./app-server.js";
+import { AppServer, PREFIX, type Room, SCRIPTS, shownStored } from "./app-server.js";
 import { Link, type Network, OBSERVER, type SimulatedClient } from "./client.js";
 import { type Broken, contract, type Leniencies } from "./contract.js";
 import { type Finale, History, placesOf, type Rules, type Why } from "./history.js";
-import type { Patch } from "./loader.js";
 import { type Plan, TIMEOUT, type Trouble, TTL, USERS, type Variant } from "./plan.js";
 import { type Cause, type Change, hashOf, SimulatedRedis, type Stored } from "./redis.js";
 import { Chance, Time } from "./time.js";
@@ -27,24 +26,6 @@ const LONGEST = 120_000;
 /** For how long it rests in the end: everything late has come by then. */
 const REST = 1_500;
 
-/** Rooms for the processes of all runs, and one for an observer. */
-export class House {
-  readonly #patches: Patch[];
-  readonly #rooms: Room[] = [];
-
-  /** @param patches - what is different in the library */
-  constructor(patches: Patch[] = []) {
-    this.#patches = patches;
-  }
-
-  room(number: number): Room {
-    for (let next = this.#rooms.length; next <= number; next++) {
-      this.#rooms.push(new Room(this.#patches));
-    }
-    return this.#rooms[number] as Room;
-  }
-}
-
 const rejections: string[] = [];
 
 /** Has rejections that nobody handles count as broken promises and not end this process. */
@@ -60,13 +41,13 @@ function settled(): Promise<void> {
 }
 
 /** Runs one plan. */
-export async function run(plan: Plan, house: House, isTold = false): Promise<Outcome> {
-  return new Run(plan, house, isTold).run();
+export async function run(plan: Plan, room: Room, isTold = false): Promise<Outcome> {
+  return new Run(plan, room, isTold).run();
 }
 
 class Run {
   readonly #plan: Plan;
-  readonly #house: House;
+  readonly #room: Room;
   readonly #told: string[] = [];
   readonly #time = new Time();
   readonly #chance: Chance;
@@ -79,9 +60,9 @@ class Run {
   #fingerprint = 0;
   #events = 0;
 
-  constructor(plan: Plan, house: House, isTold: boolean) {
+  constructor(plan: Plan, room: Room, isTold: boolean) {
     this.#plan = plan;
-    this.#house = house;
+    this.#room = room;
     this.#chance = new Chance(plan.seed);
     this.#history = new History(rulesOf(plan.variant));
     const tell = isTold ? (what: string) => this.#tell(what) : undefined;
@@ -113,7 +94,11 @@ class Run {
     const plan = this.#plan;
     rejections.length = 0;
     const stores = 1 + Math.max(...plan.actors.map(({ store }) => store), 0);
-    for (let number = 0; number < plan.processes; number++) this.#start(number, stores);
+    this.#room.enter(this.#network);
+    for (let number = 0; number < plan.processes; number++) {
+      this.#start(number, stores);
+      await settled();
+    }
     const stage: Stage = {
       history: this.#history,
       time: this.#time,
@@ -167,8 +152,7 @@ class Run {
   #start(number: number, stores: number): void {
     const generation = this.#all.filter(({ name }) => name.startsWith(`app${number + 1}`)).length;
     const name = `app${number + 1}${"'".repeat(generation)}`;
-    const room = this.#house.room(number);
-    const server = new AppServer(name, room, this.#network, this.#plan.variant, stores);
+    const server = new AppServer(name, this.#room, this.#network, this.#plan.variant, stores);
     this.#servers[number] = server;
     this.#all.push(server);
   }
@@ -325,7 +309,9 @@ class Run {
     await this.#until(this.#time.now + REST, () => false);
     for (const server of this.#all) {
       if (server.isDead) continue;
+      server.isUp();
       for (const store of server.stores) store.close();
+      await settled();
     }
     await this.#until(this.#time.now + REST, () => false);
     // A logout without an answer is repeated as often as that goes wrong.
@@ -353,13 +339,13 @@ class Run {
       disableTTL: false,
       disableTouch: false,
     };
-    const room = this.#house.room(3);
-    const observer = new AppServer(OBSERVER, room, this.#network, variant, 1);
+    const observer = new AppServer(OBSERVER, this.#room, this.#network, variant, 1);
     const store = observer.stores[0] as AppServer["stores"][number];
-    const ask = async <T>(what: string, answer: Promise<T>): Promise<T | undefined> => {
+    const ask = async <T>(what: string, work: () => Promise<T>): Promise<T | undefined> => {
+      observer.isUp();
       let result: T | undefined;
       let isDone = false;
-      answer.then(
+      work().then(
         (value) => {
           result = value;
           isDone = true;
@@ -383,13 +369,13 @@ class Run {
         .map(([key]) => key.slice(PREFIX.length))
         .sort();
     const list = async (user: string) =>
-      ((await ask(`sessionsOf ${user}`, store.sessionsOf(user))) ?? []).map(({ sid }) => sid);
+      ((await ask(`sessionsOf ${user}`, () => store.sessionsOf(user))) ?? []).map(({ sid }) => sid);
     for (const user of USERS) finale.listed.set(user, await list(user));
     for (const user of USERS) finale.live.set(user, live(user));
     for (const user of USERS) {
       for (const sid of live(user)) {
-        const session = await ask(`get ${sid}`, store.get(sid));
-        if (session) await ask(`touch ${sid}`, store.touch(sid, session));
+        const session = await ask(`get ${sid}`, () => store.get(sid));
+        if (session) await ask(`touch ${sid}`, () => store.touch(sid, session));
       }
     }
     for (const user of USERS) {
@@ -404,7 +390,7 @@ class Run {
       );
     }
     for (const user of USERS) {
-      await ask(`destroyAllOf ${user}`, store.destroyAllOf(user));
+      await ask(`destroyAllOf ${user}`, () => store.destroyAllOf(user));
       finale.left.set(user, live(user));
       finale.at = this.#time.now;
     }

@@ -1,17 +1,19 @@
 // Makes a failing plan as short as it gets, by leaving things out.
+
+import type { Room } from "./app-server.js";
 import { PLAIN, type Plan, type Variant } from "./plan.js";
-import { type House, run } from "./run.js";
+import { run } from "./run.js";
 
 /** So many runs are tried at the most. */
 const TRIES = 1500;
 
 /** A plan with less in it that breaks the same promise. */
-export async function shrunk(plan: Plan, promise: number, house: House): Promise<Plan> {
+export async function shrunk(plan: Plan, promise: number, room: Room): Promise<Plan> {
   let best = plan;
   let tries = 0;
   const fails = async (candidate: Plan) => {
     if (++tries > TRIES) return false;
-    return (await run(candidate, house)).broken?.promise === promise;
+    return (await run(candidate, room)).broken?.promise === promise;
   };
   for (let isBetter = true; isBetter && tries < TRIES; ) {
     isBetter = false;

@@ -47,6 +47,8 @@ export class Time {
   now = START;
   /** How often something was put into the queue. */
   count = 0;
+  /** Whose turn it is: one process at a time does something, and all that follows from it at once. */
+  turn: Clock | undefined;
   readonly #queue: Happening[] = [];
 
   /**
@@ -96,6 +98,7 @@ export class Time {
         next.clock.hold(next);
         continue;
       }
+      if (next.clock) this.turn = next.clock;
       next.happen();
       return next;
     }
@@ -115,6 +118,10 @@ function isBefore(a: Happening, b: Happening): boolean {
 
 /** The clock and the timers of one process. */
 export class Clock {
+  /** Of the process. */
+  readonly name: string;
+  /** How many bytes it has drawn by chance. */
+  drawn = 0;
   readonly #time: Time;
   readonly #timers = new Map<number, Timer>();
   #held: Happening[] = [];
@@ -123,7 +130,8 @@ export class Clock {
   isStopped = false;
   isDead = false;
 
-  constructor(time: Time) {
+  constructor(name: string, time: Time) {
+    this.name = name;
     this.#time = time;
   }
 

@@ -47,8 +47,7 @@ export class Toucher {
     const life = lifetime(settings.rules, session, sid, created, now, inUse);
     if (known !== undefined && mustStore(known, cookieOf(session), settings.conflict)) return life;
     if (settings.disableTTL || settings.disableTouch) return undefined;
-    // In doubt: what this process remembers may be older than its last write.
-    const held = known?.unanswered.length === 0 ? known.held : undefined;
+    const held = known?.held;
     const isCovered = held && life.exact > now && renewals.covers(sid, held.stored, life, now);
     return isCovered ? undefined : life;
   }
