@@ -185,6 +185,8 @@ export class Player {
         return;
       case "destroy all":
         return this.#destroyAll(step);
+      case "end":
+        return this.#end(step.from);
       case "destroy one":
         return this.#destroyOne(step.user);
       case "why":
@@ -402,15 +404,28 @@ export class Player {
     }
   }
 
-  async #giveBack(from: From, place: string): Promise<void> {
-    const { chance } = this.#stage;
+  /** One of the rows of a listing. */
+  async #row(from: From): Promise<Row | undefined> {
     const store = this.#store;
     const rows = (await this.#ask({ what: "list", sid: "", user: from }, (_, done) =>
       listed(store, from).then((found) => done(null, found), done),
     )) as Row[];
-    if (rows.length === 0) return;
     rows.sort((a, b) => (a.sid < b.sid ? -1 : 1));
-    const { sid, session } = chance.pick(rows, `${this.#actor.name} ${this.#step} row`);
+    const name = `${this.#actor.name} ${this.#step} row`;
+    return rows.length > 0 ? this.#stage.chance.pick(rows, name) : undefined;
+  }
+
+  async #end(from: From): Promise<void> {
+    const row = await this.#row(from);
+    if (row === undefined) return;
+    const { sid } = row;
+    await this.#ask({ what: "destroy", sid }, (store, done) => store.destroy(sid, done));
+  }
+
+  async #giveBack(from: From, place: string): Promise<void> {
+    const row = await this.#row(from);
+    if (row === undefined) return;
+    const { sid, session } = row;
     const isWhole = from === "all";
     const held = this.#hold(sid, session, true);
     this.#held = undefined;

@@ -68,6 +68,8 @@ export type Step =
       /** Looks through all sessions, whatever the index says. */
       readonly scan?: boolean;
     }
+  /** Ends one of the sessions that a listing shows. */
+  | { readonly do: "end"; readonly from: From }
   /** Ends one of a user's sessions by its handle. */
   | { readonly do: "destroy one"; readonly user: string }
   | { readonly do: "clear" }
@@ -410,6 +412,9 @@ const SCENES: readonly Scene[] = [
         wait(chance, `${actor} waits`, [1, 10, 100, 5500]),
         { do: "begin" },
         { do: "set", place: "x" },
+        ...(chance.of(`${actor} in vain`) < 0.3
+          ? [{ do: "trouble", fault: chance.pick(FAULTS, `fault ${actor}`) } as const]
+          : []),
         { do: "save" },
         { do: "set", place: "y" },
         { do: "respond" },
@@ -439,7 +444,7 @@ const SCENES: readonly Scene[] = [
         { do: "respond" },
       ]),
   },
-  // A logout without an answer, and a request that is still running; or one whose time is over.
+  // A logout without an answer, and a request that is still running.
   {
     sharesBrowser: true,
     options: (chance) => ({ users: chance.of("users") < 0.5 }),
@@ -451,9 +456,7 @@ const SCENES: readonly Scene[] = [
         { do: "request" },
         { do: "set", place: "x" },
         { do: "trouble", fault: chance.pick(FAULTS, "fault") },
-        ...(chance.of("is over") < 0.3
-          ? ([{ do: "maxAge", ms: 2 }, { do: "wait", ms: 5 }, { do: "save" }] as const)
-          : ([{ do: "destroy" }] as const)),
+        { do: "destroy" },
       ],
       [
         { do: "wait", ms: 45 },
@@ -470,6 +473,79 @@ const SCENES: readonly Scene[] = [
         wait(chance, "runs on", [5, 30, 110, 250]),
         { do: "respond" },
       ],
+    ],
+  },
+  // One finds that its time is over, while another goes on with the session, or makes it its own.
+  {
+    sharesBrowser: true,
+    options: (chance) => ({ users: chance.of("users") < 0.8 }),
+    play: (chance) => [
+      [
+        { do: "request" },
+        { do: "save" },
+        { do: "wait", ms: 40 },
+        { do: "request" },
+        { do: "maxAge", ms: 2 },
+        wait(chance, "passes", [5, 8, 12]),
+        ...(chance.of("in vain") < 0.3
+          ? [{ do: "trouble", fault: chance.pick(FAULTS, "fault") } as const]
+          : []),
+        { do: "save" },
+        { do: "respond" },
+      ],
+      [
+        { do: "wait", ms: 45 },
+        { do: "request" },
+        wait(chance, "runs", [1, 3, 5, 10]),
+        chance.pick<Step>(
+          [
+            { do: "set", place: "y" },
+            { do: "log in", user: "bob" },
+            { do: "log in", user: "bob" },
+            { do: "maxAge", ms: 9000 },
+          ],
+          "what",
+        ),
+        { do: "save" },
+        { do: "respond" },
+      ],
+    ],
+  },
+  // An operator lists and ends, as by the command line, what others are at work with.
+  {
+    sharesBrowser: false,
+    options: (chance) => ({ users: chance.of("users") < 0.7, endings: chance.of("notes") < 0.4 }),
+    play: (chance) => [
+      ...[0, 1].map((actor): Step[] => [
+        { do: "request" },
+        { do: "log in", user: chance.pick(USERS, `who ${actor}`) },
+        { do: "save" },
+        wait(chance, `${actor} waits`, [1, 10, 30, 100]),
+        { do: "request" },
+        { do: "set", place: "x" },
+        wait(chance, `${actor} works`, [1, 10, 30, 100]),
+        { do: "save" },
+        { do: "set", place: "y" },
+        { do: "respond" },
+        { do: "why" },
+      ]),
+      [0, 1, 2].flatMap((turn): Step[] => [
+        wait(chance, `looks ${turn}`, [10, 30, 100]),
+        ...(chance.of(`in vain ${turn}`) < 0.2
+          ? [{ do: "trouble", fault: chance.pick(FAULTS, `fault ${turn}`) } as const]
+          : []),
+        chance.pick<Step>(
+          [
+            { do: "end", from: "page" },
+            { do: "end", from: "sessions" },
+            { do: "destroy one", user: "ada" },
+            { do: "destroy all", user: "ada", scan: chance.of(`scans ${turn}`) < 0.5 },
+            { do: "list", user: "ada" },
+            { do: "clear" },
+          ],
+          `does ${turn}`,
+        ),
+      ]),
     ],
   },
 ];
