@@ -5,6 +5,7 @@ import {
   boundOf,
   differences,
   dueBefore,
+  endingBefore,
   isAskedFor,
   isByTheClock,
   isConfirmed,
@@ -15,6 +16,7 @@ import {
   isLoggedIn,
   isLoginUnderOldId,
   isLostAndTrusted,
+  isMadeAfter,
   isOfALateCreation,
   isOfALateRenewal,
   isOfALateWrite,
@@ -237,6 +239,18 @@ const lostLogoutsAreRepeated: Promised = (history) => {
   return undefined;
 };
 
+/** What a process has ended, or has tried to, it does not call renewed. */
+const theEndedAreNotRenewed: Promised = (history) => {
+  // There is nothing to renew, and nobody is asked.
+  if (history.rules.disableTTL) return undefined;
+  for (const call of history.calls) {
+    if (call.what !== "touch" || call.answer !== "OK" || !isRenewal(history, call)) continue;
+    const logout = endingBefore(history, call);
+    if (logout && !isMadeAfter(history, logout)) return `${shown(call)}, but ${shown(logout)}`;
+  }
+  return undefined;
+};
+
 /* 3. Nobody dies before the idle timeout, nor lives past it by more than the slack. */
 
 /** What is written lives for as long as its cookie says, and longer by no more than the slack. */
@@ -270,7 +284,7 @@ const nobodyDiesEarly: Promised = (history, lenient) => {
     if (due === undefined || ends + 1 >= due.until) continue;
     if (version.why === "evicted" || version.why === "flushed") continue;
     if (version.why === "removed" && isEnding(history, version, before)) continue;
-    if (asksForLess(history, version, due.call)) continue;
+    if (asksForLess(history, version, before, due.call)) continue;
     const missing = due.until - ends;
     if (isByTheClock(history, version.sid, version.order, missing)) lenient("the clock was set");
     else if (isOutdone(history, due.call)) lenient("the last writer wins");
@@ -454,7 +468,7 @@ const savesLandOnce: Promised = (history, lenient) => {
 
 const PROMISES: readonly (readonly Promised[])[] = [
   [changesAreAskedFor, confirmedChangesWereThere, whatIsToldGoneIsGone],
-  [theDeadStayDead, endingsEnd, lostLogoutsAreRepeated],
+  [theDeadStayDead, endingsEnd, lostLogoutsAreRepeated, theEndedAreNotRenewed],
   [livesAreBounded, nobodyDiesEarly, renewalsAreThere],
   [usersAreNotMixed],
   [usersFindTheirSessions, usersFindTheirSessionsMeanwhile],

@@ -370,6 +370,27 @@ export function isOfALateCreation(history: History, { before, index, all }: Tran
   return isMade && isOfALateWrite(history, before) && isLaidToRest(history, before);
 }
 
+/** The last logout of a session by a store before it was asked for something else. */
+export function endingBefore(history: History, call: Call): Call | undefined {
+  return history.calls.findLast(
+    (other) =>
+      other.what === "destroy" &&
+      other.sid === call.sid &&
+      other.process === call.process &&
+      other.store === call.store &&
+      (other.ended ?? call.began) < call.began,
+  );
+}
+
+/** Whether a session may be there after a logout: made anew by whomever, or by a failover. */
+export function isMadeAfter(history: History, logout: Call): boolean {
+  const isMade = history.calls.some(
+    (call) => call.isNew && call.sid === logout.sid && isOpen(history, call, logout.began),
+  );
+  const all = history.versions.get(logout.sid) ?? [];
+  return isMade || all.some(({ why, order }) => why === "failed over" && order > logout.began);
+}
+
 /* 3. Lives */
 
 function slackOf({ rolling, touchAfter }: Rules, idle: number): number {
@@ -446,9 +467,22 @@ function isAnother({ rules }: History, { places, why, maxAge = rules.idle }: Ver
   );
 }
 
-/** Whether who made a version asks for a shorter life than a call did. */
-export function asksForLess(history: History, version: Version, { idle = 0 }: Call): boolean {
-  return openCalls(history, version).some((other) => (other.idle ?? idle) < idle - 500);
+/** Whether who made a version asks for a shorter life than a call did; who ends it, of a session of its own user. */
+export function asksForLess(
+  history: History,
+  version: Version,
+  before: Version,
+  { idle = 0 }: Call,
+): boolean {
+  const { users, conflict } = history.rules;
+  const isGuarded = version.places === null && users && conflict === "merge";
+  const isOwn = (call: Call) =>
+    call.user === before.user ||
+    call.userBefore === before.user ||
+    history.calls.some(({ object, user }) => object === call.object && user === before.user);
+  return openCalls(history, version).some(
+    (other) => (other.idle ?? idle) < idle - 500 && (!isGuarded || isOwn(other)),
+  );
 }
 
 /** Whether under "overwrite" a request with a cookie that ends sooner has had the last word since. */

@@ -81,6 +81,11 @@ export const mutants = [
       "return 0;",
     ],
     [
+      "what was removed counts as renewed",
+      "renewals.forget(sid);\n    const remove = () =>",
+      "const remove = () =>",
+    ],
+    [
       "a first save that was lost is not made good",
       "mayCreate: () => loaded.held === undefined,",
       "mayCreate: () => false,",
