@@ -382,13 +382,16 @@ export function endingBefore(history: History, call: Call): Call | undefined {
   );
 }
 
-/** Whether a session may be there after a logout: made anew by whomever, or by a failover. */
+/** Whether a session may be there after a logout: made anew by whomever, be it late, or by a failover. */
 export function isMadeAfter(history: History, logout: Call): boolean {
   const isMade = history.calls.some(
     (call) => call.isNew && call.sid === logout.sid && isOpen(history, call, logout.began),
   );
-  const all = history.versions.get(logout.sid) ?? [];
-  return isMade || all.some(({ why, order }) => why === "failed over" && order > logout.began);
+  const later = history.during(logout.sid, logout.began, Number.POSITIVE_INFINITY);
+  const isBorn = later.some(
+    ({ places }, index) => index > 0 && places !== null && later[index - 1]?.places === null,
+  );
+  return isMade || isBorn || later.slice(1).some(({ why }) => why === "failed over");
 }
 
 /* 3. Lives */
