@@ -16,6 +16,9 @@ import {
 /** How long a cache may not notice that its connection is dead, beside `timeout`. */
 const PING_INTERVAL = 1000;
 
+/** By so much an idle timeout is another one, in ms: `originalMaxAge` drifts with the clock. */
+const DRIFT = 1000;
+
 /** For so many times `timeout` the store reckons with a command that got no answer. */
 const LATEST = 3;
 
@@ -436,7 +439,7 @@ export function untilOf({ rules }: History, call: Call, version: Version): numbe
   const idle = call.idle as number;
   const now = version.maxAge ?? rules.idle;
   // Another request has changed how long it lives; originalMaxAge drifts with the clock.
-  if (Math.abs(now - idle) > 1000) return undefined;
+  if (Math.abs(now - idle) >= DRIFT) return undefined;
   const limit = Math.min(
     rules.rolling ? Number.POSITIVE_INFINITY : Math.min(idle, now),
     rules.deadline ?? Number.POSITIVE_INFINITY,
@@ -466,7 +469,7 @@ export function dueBefore(
 /** Whether a session is another one than a call has renewed, or asks for another life, which a row of all() keeps. */
 function isAnother({ rules }: History, { places, why, maxAge = rules.idle }: Version, call: Call) {
   return (
-    places === null || why === "failed over" || Math.abs(maxAge - (call.idle as number)) > 1000
+    places === null || why === "failed over" || Math.abs(maxAge - (call.idle as number)) >= DRIFT
   );
 }
 

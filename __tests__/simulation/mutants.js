@@ -67,18 +67,8 @@ export const mutants = [
   ...of("save/writer", [
     [
       "a session is gone by what the process wrote last",
-      "if (done === null && isGuess)",
-      "if (done === null && isGuess && !isGuess)",
-    ],
-    [
-      "a new session is written where another one is",
-      'port.set(key, (text as Text).stored, px, "new")',
-      "port.set(key, (text as Text).stored, px)",
-    ],
-    [
-      "what a new session finds in its place is not looked at",
-      "return (await port.get(key)) ?? 0;",
-      "return 0;",
+      "if (done === null && saving.isGuess)",
+      "if (done === null && !saving)",
     ],
     [
       "what was removed counts as renewed",
@@ -86,55 +76,19 @@ export const mutants = [
       "const remove = () =>",
     ],
     [
-      "a first save that was lost is not made good",
-      "mayCreate: () => loaded.held === undefined,",
-      "mayCreate: () => false,",
-    ],
-    [
-      "any save makes a session that is gone",
-      "mayCreate: () => loaded.held === undefined,",
-      "mayCreate: () => true,",
-    ],
-    [
-      "a write without an answer is forgotten",
-      "this.#doubts.add(loaded, { held, before, mark: isMarked ? mark : undefined, user }, error);",
-      "",
-    ],
-    [
-      "a save after one without an answer has no mark",
-      "if (!isDoubted) return { ...rest, text: this.#sealed(plain, sid) };",
-      "if (rest) return { ...rest, text: this.#sealed(plain, sid) };",
-    ],
-    ["what is assumed counts as found", "there === guess\n            ? guess\n            : ", ""],
-    [
       "after a save the object is compared with what it was when loaded",
       "loaded.held = held;\n    loaded.unanswered = NONE;\n    loaded.isDoubted = false;\n    loaded.mark",
       "loaded.held ??= held;\n    loaded.unanswered = NONE;\n    loaded.isDoubted = false;\n    loaded.mark",
     ],
     [
       "after a merge the object counts as what was merged",
-      "{ ...done.text, own, isStale",
-      "{ ...done.text, own: done.text.plain, isStale",
-    ],
-    [
-      "a merged session counts as the object's own",
-      "return sameValue(there.stored, base.stored) && isWhole(base);",
-      "return sameValue(there.stored, base.stored);",
-    ],
-    [
-      "what is sent twice counts as somebody else's",
-      "if (last?.text && there && sameValue",
-      "if (last?.text && !there && sameValue",
-    ],
-    [
-      "a conflict gives up at once",
-      "if (!isWritten && (round >= MOST_ROUNDS || performance.now() >= until)) {",
-      "if (!isWritten && round >= 1) {",
+      "{ stored, plain, own, isStale",
+      "{ stored, plain, own: plain, isStale",
     ],
     [
       "a renewal counts from the session that the object was",
-      "life: life && (await this.#lifeOf(there, loaded, entry))",
-      "life",
+      "return this.#lifeOf(there, loaded, entry).then((its) => ({ text, life: its }));",
+      "return { text, life };",
     ],
     [
       "a plain object is written only where a session is",
@@ -148,8 +102,63 @@ export const mutants = [
     ],
     [
       "who lost a race is told that it was written",
-      "if (done === null) return this.#gone(loaded, reason, step);\n    if (done.isOver)",
-      'if (done === null) return "OK";\n    if (done.isOver)',
+      "if (done === null) return this.#gone(loaded, saving.reason, step);",
+      'if (done === null) return "OK";',
+    ],
+  ]),
+  ...of("save/saving", [
+    [
+      "a first save that was lost is not made good",
+      "return this.#loaded.held === undefined;",
+      "return false;",
+    ],
+    [
+      "any save makes a session that is gone",
+      "return this.#loaded.held === undefined;",
+      "return true;",
+    ],
+    [
+      "a write without an answer is forgotten",
+      "this.#judges.doubts.failed(this.#loaded, attempt, there?.plain, this.#wish.user, error);",
+      "",
+    ],
+    [
+      "a save after one without an answer has no mark",
+      "if (!this.#loaded.isDoubted) return",
+      "if (rest) return",
+    ],
+    [
+      "a save in doubt is written as one that is not",
+      "if (isDoubted || (there !== null",
+      "if (!isDoubted && (there !== null",
+    ],
+    ["what is assumed counts as found", "there === guess ? guess : ", ""],
+    [
+      "a merged session counts as the object's own",
+      "return sameValue(there.stored, base.stored) && isWhole(base);",
+      "return sameValue(there.stored, base.stored);",
+    ],
+    [
+      "what is sent twice counts as somebody else's",
+      "if (last?.text && there && sameValue",
+      "if (last?.text && !there && sameValue",
+    ],
+  ]),
+  ...of("save/agreement", [
+    [
+      "a new session is written where another one is",
+      'port.set(key, text.stored, px, "new")',
+      "port.set(key, text.stored, px)",
+    ],
+    [
+      "what a new session finds in its place is not looked at",
+      "return port.get(key);",
+      "return null;",
+    ],
+    [
+      "a conflict gives up at once",
+      "if (!isWritten && (round >= MOST_ROUNDS || performance.now() >= until)) {",
+      "if (!isWritten && round >= 1) {",
     ],
   ]),
   ...of("save/doubts", [
@@ -205,8 +214,8 @@ export const mutants = [
     ],
     [
       "a change counts as none",
-      "isPlain && !(await this.#versions.isChanged",
-      "isPlain || !(await this.#versions.isChanged",
+      "if (!(isChanged instanceof Promise ? await isChanged : isChanged)) {",
+      "if (isChanged instanceof Promise || !isChanged || isChanged) {",
     ],
     [
       "saves of one session do not wait for each other",
@@ -245,8 +254,16 @@ export const mutants = [
     ],
   ]),
   ...of("session/renewals", [
-    ["a renewal that would be earlier is skipped", "exact - now <= left && left", "left"],
-    ["an expiry is remembered whatever the text is", "&& isOf(text, last.text)", ""],
+    [
+      "a renewal that would be earlier is skipped",
+      "if (exact - now > left || left >",
+      "if (left >",
+    ],
+    [
+      "an expiry is remembered whatever the text is",
+      " || !isOf(text, last.text)) return false;",
+      ") return false;",
+    ],
   ]),
   ...of("session/expiry", [
     [
