@@ -1,6 +1,6 @@
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import type { RedisStore } from "../../lib/index.js";
-import { ask, openConsole } from "../support/console.js";
+import { ask, formOf, linksTo, openConsole, send } from "../support/console.js";
 import { type Server, startServer } from "../support/servers.js";
 import { connect, makeStore, sessionOf, type TestClient, until } from "../support/store.js";
 
@@ -78,7 +78,8 @@ test("of several consoles in a process one reads at a time, lists too", async ()
   );
   expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
   expect(most).toBe(1);
-  for (const { first } of counts) expect(first).toBe(3);
+  // One for the scan, one for the list: who asks for the same page shares it.
+  for (const { first } of counts) expect(first).toBe(2);
 });
 
 test("a page says how far it looked, and may look for longer", async () => {
@@ -121,4 +122,58 @@ test("a scan that fails is an answer, and the next one works", async () => {
   const { url } = await openConsole(store);
   expect((await ask(url)).status).toBe(503);
   expect(sessionsOn((await ask(url)).body)).toBe("3");
+});
+
+const handlesOn = (body: string) => [...body.matchAll(/<code>([\w-]{12})<\/code>/g)].length;
+
+test("many who ask for the same page of the list at once, or in the second after, share it", async () => {
+  const store = await filled(30);
+  const counts = watched(store);
+  const { url } = await openConsole(store);
+  const begun = performance.now();
+  const answers = await Promise.all(Array.from({ length: 11 }, () => ask(`${url}?at=list`)));
+  // They begin one after the other, so that the app has turns in between.
+  expect(performance.now() - begun).toBeGreaterThan(150);
+  expect(answers.map(({ body }) => handlesOn(body))).toEqual(answers.map(() => 30));
+  expect(counts.first).toBe(1);
+  const now = performance.now();
+  jest.spyOn(performance, "now").mockImplementation(() => now + 1001);
+  await store.destroy("sid 0");
+  expect(handlesOn((await ask(`${url}?at=list`)).body)).toBe(29);
+  expect(counts.first).toBe(2);
+});
+
+test("a page that is shared says to each who they are", async () => {
+  const store = await filled(3);
+  const authorize = ({ headers }: IncomingMessage) =>
+    ({ role: "write", actor: String(headers.actor) }) as const;
+  const { url } = await openConsole(store, { authorize });
+  for (const page of ["", "?at=list"]) {
+    const actors = ["ada", "bob", "ada"];
+    const answers = await Promise.all(
+      actors.map((actor) => ask(url + page, { headers: { actor } })),
+    );
+    expect(answers.map(({ body }) => /<footer>(\w+)/.exec(body)?.[1])).toEqual(actors);
+  }
+});
+
+test("what the console has ended is not on the list that is asked for next", async () => {
+  const store = await filled(3);
+  const { url } = await openConsole(store);
+  const list = await ask(`${url}?at=list`);
+  const [link = ""] = linksTo("session", list.body);
+  const session = await ask(url + link);
+  expect((await send(url, formOf("End this session", session.body))).status).toBe(303);
+  expect(handlesOn((await ask(`${url}?at=list`)).body)).toBe(2);
+});
+
+test("who leaves while a page is made takes it from nobody else", async () => {
+  const store = await filled(3);
+  const counts = watched(store, () => new Promise((resolve) => setTimeout(resolve, 50)));
+  const { url } = await openConsole(store);
+  const sent = request(`${url}?at=list`).on("error", () => {});
+  sent.end();
+  await until(() => counts.calls === 1);
+  sent.destroy();
+  expect(handlesOn((await ask(`${url}?at=list`)).body)).toBe(3);
 });

@@ -14,15 +14,16 @@ export function fact(label: string, value: Part): Html {
   return html`<div><dt>${label}</dt><dd>${value}</dd></div>`;
 }
 
-/** Sessions in a table; on a narrow screen each is a block of lines. */
-export function table(rows: readonly Named[], hasUsers: boolean): Html {
+/** Sessions in a table, each a {@link row}; on a narrow screen each is a block of lines. */
+export function table(rows: readonly Html[], hasUsers: boolean): Html {
   const heads = ["Session", hasUsers && "User", "Created", "Ends in", "Size", "Sealed under"];
   const labels = heads.filter((head) => head !== false);
   const head = labels.map((label) => html`<th role="columnheader" scope="col">${label}</th>`);
-  return html`<table class="sessions" role="table"><thead role="rowgroup"><tr role="row">${head}</tr></thead><tbody role="rowgroup">${rows.map((row) => line(row, hasUsers))}</tbody></table>`;
+  return html`<table class="sessions" role="table"><thead role="rowgroup"><tr role="row">${head}</tr></thead><tbody role="rowgroup">${rows}</tbody></table>`;
 }
 
-function line({ listed, name }: Named, hasUsers: boolean): Html {
+/** A session in a table. */
+export function row({ listed, name }: Named, hasUsers: boolean): Html {
   const cell = (label: string, value: Part) =>
     html`<td role="cell"><span class="label" aria-hidden="true">${label}</span><span>${value}</span></td>`;
   return html`<tr role="row"><td role="cell"><a href="${link("session", { name })}"><code>${shortOf(listed.handle)}</code></a></td>${hasUsers && cell("User", listed.user === undefined ? "–" : userLink(listed.user))}${cell("Created", createdOf(listed))}${cell("Ends in", endOf(listed))}${cell("Size", bytesOf(listed.bytes))}${cell("Sealed under", listed.keyId ?? "–")}</tr>`;
@@ -43,6 +44,12 @@ export function createdOf({ created, at }: Listed): Part {
 
 export function endOf({ expires, at }: Listed): Part {
   return expires === null ? "no end" : timeOf(expires, spanOf(expires - at));
+}
+
+/** When something was seen. */
+export function clockOf(ms: number): Html {
+  const iso = new Date(ms).toISOString();
+  return html`<time datetime="${iso}">${iso.slice(11, 19)} UTC</time>`;
 }
 
 function timeOf(ms: number, words: string): Html {

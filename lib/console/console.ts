@@ -32,7 +32,7 @@ export type ConsoleHandler<Request extends IncomingMessage = IncomingMessage> = 
 
 interface Answer {
   readonly status?: number;
-  readonly body: Html | string;
+  readonly body: Html | Buffer | string;
   readonly type?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -76,7 +76,7 @@ class Console<Request extends IncomingMessage> {
       ...headers,
       "Content-Type": type ?? "text/html; charset=utf-8",
     });
-    response.end(String(body));
+    response.end(Buffer.isBuffer(body) ? body : String(body));
   }
 
   async #answer(request: Request, gone: AbortSignal): Promise<Answer> {
@@ -138,6 +138,7 @@ class Console<Request extends IncomingMessage> {
       throw new Refusal(403, "You may look, but not end sessions. Nothing was ended.");
     }
     const done: Done = await this.#endings.end(await formOf(request), access.actor);
+    this.#views.forget();
     const name = this.#names.seal("done", done);
     return { status: 303, headers: { Location: link("done", { name }) }, body: "" };
   }

@@ -10,8 +10,12 @@ export type Place = "overview" | "list" | "user" | "session" | "done" | "style" 
  * @param query - besides the place
  */
 export function link(place: Place, query: Record<string, string> = {}): string {
-  const named = new URLSearchParams(place === "overview" ? query : { at: place, ...query });
-  return `?${named.toString()}`;
+  const named = place === "overview" ? query : { at: place, ...query };
+  // Half a pair of a name that an app took over would be refused.
+  const parts = Object.entries(named).map(
+    ([name, value]) => `${name}=${encodeURIComponent(value.toWellFormed())}`,
+  );
+  return `?${parts.join("&")}`;
 }
 
 /** What stands around the body of a page. */

@@ -1,5 +1,5 @@
 // The overview: how many sessions there are, of what kind, and how Redis does.
-import { fact, type Named, table, unreadableNote } from "./cells.js";
+import { clockOf, fact, type Named, row, table, unreadableNote } from "./cells.js";
 import { chart } from "./charts.js";
 import { type Frame, link, page } from "./frame.js";
 import { type Html, html, type Part } from "./html.js";
@@ -28,12 +28,14 @@ export function overviewPage(frame: Frame, facts: OverviewFacts): Html {
     fact("Content", bytesOf(seen.bytes)),
     fact("On average", bytesOf(mean)),
   ];
+  const hasUsers = seen.ofUsers !== undefined;
+  const rows = largest.map((one) => row(one, hasUsers));
   const body = html`<dl class="facts">${total}</dl>
 ${howFar(facts)}
 ${unreadableNote(seen.unreadable)}
 ${seen.sessions > 0 && html`<div class="charts">${chart("Age", seen.ages)}${chart("Time left", seen.lefts)}${chart("Size", seen.sizes)}</div>`}
 ${sealing(seen)}
-${largest.length > 0 && html`<h2>The largest</h2>${table(largest, seen.ofUsers !== undefined)}`}
+${largest.length > 0 && html`<h2>The largest</h2>${table(rows, hasUsers)}`}
 <h2>Redis</h2>
 ${redis(servers, ping)}
 <p class="quiet">Whether it is fit for sessions, <code>npx redis-session-store doctor</code> says, run in the folder of the app.</p>`;
@@ -46,11 +48,11 @@ function loggedIn({ sessions, users }: NonNullable<Seen["ofUsers"]>): string {
 
 function howFar({ seen, patience, mayWait }: OverviewFacts): Html {
   if (seen.isWhole) {
-    return html`<p class="quiet">This is of all sessions. While they change, one may count twice or not at all.</p>`;
+    return html`<p class="quiet">This is of all sessions at ${clockOf(seen.at)}. While they change, one may count twice or not at all.</p>`;
   }
   const longer =
     mayWait && html` <a href="${link("overview", { look: "longer" })}">Look for longer</a>`;
-  return html`<p class="note">There are more: after ${spanOf(patience)}, ${counted(seen.sessions, "session")} had been looked at. All numbers here are of these.${longer}</p>`;
+  return html`<p class="note">There are more: by ${clockOf(seen.at)}, after ${spanOf(patience)}, ${counted(seen.sessions, "session")} had been looked at. All numbers here are of these.${longer}</p>`;
 }
 
 function sealing({ keys, sessions }: Seen): Part {

@@ -1,9 +1,9 @@
 // The pages that are lists, and those of one session: all sessions, a user's, one, what was done.
 import {
+  clockOf,
   createdOf,
   endOf,
   fact,
-  type Named,
   shortOf,
   table,
   unreadableNote,
@@ -24,7 +24,8 @@ export interface Action {
 }
 
 export interface ListFacts {
-  readonly rows: readonly Named[];
+  /** Of the table. */
+  readonly rows: readonly Html[];
   readonly hasUsers: boolean;
   /** How many keys of this page hold no session that can be read. */
   readonly unreadable: number;
@@ -52,7 +53,8 @@ ${unreadableNote(unreadable)}
 
 export interface UserFacts {
   readonly user: string;
-  readonly rows: readonly Named[];
+  /** Of the table. */
+  readonly rows: readonly Html[];
   readonly actions: readonly Action[];
 }
 
@@ -84,10 +86,9 @@ export function sessionPage(frame: Frame, facts: SessionFacts): Html {
     fact("Size", bytesOf(listed.bytes)),
     fact("Sealed under", listed.keyId ?? "–"),
   ];
-  const time = html`<time datetime="${new Date(listed.at).toISOString()}">${new Date(listed.at).toISOString().slice(11, 19)} UTC</time>`;
   const body = html`${content === undefined && html`<p class="note">This session is over${why}.</p>`}
 <dl class="facts">${dates}</dl>
-<p class="quiet">As it was listed at ${time}.</p>
+<p class="quiet">As it was listed at ${clockOf(listed.at)}.</p>
 ${content !== undefined && html`<h2>Content</h2>${problem !== undefined && html`<p class="note">${problem}</p>`}${contentTable(content)}${actionsOf(actions)}`}`;
   return page(frame, `Session ${shortOf(listed.handle)}`, "session", body);
 }

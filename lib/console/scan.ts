@@ -6,9 +6,9 @@ import { type Seen, Tally } from "./tally.js";
 import { inTurn } from "./turns.js";
 
 /** For so long is a result given to who asks again, in ms. */
-const SHARED = 5000;
-/** So many sessions are read in one step: less than a millisecond of work. */
-const STEP = 50;
+export const SHARED = 5000;
+/** So many sessions are read in one step: about half a millisecond of work, for the app and for Redis. */
+export const STEP = 25;
 
 /** The scan that is at work in this process, and those that wait for it. */
 let scanning: Promise<void> = Promise.resolve();
@@ -17,6 +17,8 @@ class Run {
   readonly tally: Tally;
   readonly #stop = new AbortController();
   readonly done: Promise<void>;
+  /** What is seen by those who wait for so many ms, the first of them counts. */
+  readonly #looks = new Map<number, Promise<Seen>>();
   waiting = 0;
 
   constructor(store: RedisStore, userOf: UserOf | undefined) {
@@ -27,6 +29,19 @@ class Run {
 
   stop(): void {
     this.#stop.abort();
+  }
+
+  /** What there is when the first who waits for so long has waited for so long, or at the end. */
+  after(patience: number): Promise<Seen> {
+    const there = this.#looks.get(patience);
+    if (there !== undefined) return there;
+    const end = endOf(patience, this.#stop.signal, this.done);
+    const look = Promise.race([this.done, end]).then(() => {
+      this.#looks.delete(patience);
+      return this.tally.seen();
+    });
+    this.#looks.set(patience, look);
+    return look;
   }
 
   async #walk(store: RedisStore): Promise<void> {
@@ -57,10 +72,11 @@ export class Scan {
   /**
    * What there is, as far as a scan gets.
    *
-   * @param patience - for how long this one waits, in ms; then it gets what was seen until then
+   * @param patience - for how long this one waits at most, in ms; then it gets what was seen until then
    * @param gone - that the one who asked no longer waits
+   * @returns `undefined`: the one who asked is gone
    */
-  async look(patience: number, gone: AbortSignal): Promise<Seen> {
+  async look(patience: number, gone: AbortSignal): Promise<Seen | undefined> {
     const result = this.#result;
     if (result !== undefined && performance.now() < result.until) {
       if (result.seen.isWhole || result.patience >= patience) return result.seen;
@@ -69,9 +85,9 @@ export class Scan {
     const run = this.#run;
     run.waiting++;
     try {
-      await Promise.race([run.done, endOf(patience, gone, run.done)]);
-      const seen = run.tally.seen();
-      if (!gone.aborted) this.#result = { seen, patience, until: performance.now() + SHARED };
+      const seen = await Promise.race([run.after(patience), aborted(gone)]);
+      if (seen === undefined || gone.aborted) return undefined;
+      this.#result = { seen, patience, until: performance.now() + SHARED };
       return seen;
     } finally {
       run.waiting--;
@@ -81,12 +97,19 @@ export class Scan {
   }
 }
 
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
+}
+
 /** The end of somebody's patience, or of the whole scan. */
-async function endOf(ms: number, gone: AbortSignal, scan: Promise<void>): Promise<void> {
+async function endOf(ms: number, stopped: AbortSignal, scan: Promise<void>): Promise<void> {
   const over = new AbortController();
   const end = () => over.abort();
-  gone.addEventListener("abort", end);
+  stopped.addEventListener("abort", end);
   scan.then(end, end);
   await delay(ms, undefined, { signal: over.signal }).catch(() => {});
-  gone.removeEventListener("abort", end);
+  stopped.removeEventListener("abort", end);
 }

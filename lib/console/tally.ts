@@ -39,6 +39,8 @@ const SIZES: readonly Bucket[] = [
 
 /** What a scan has seen so far. */
 export interface Seen {
+  /** When that was. */
+  readonly at: number;
   readonly sessions: number;
   /** Of them, how many have a user, and of how many users; `undefined` where nobody says who that is. */
   readonly ofUsers: { readonly sessions: number; readonly users: number } | undefined;
@@ -103,6 +105,7 @@ export class Tally {
 
   seen(): Seen {
     return {
+      at: Date.now(),
       sessions: this.#sessions,
       ofUsers: this.#userOf && { sessions: this.#ofUsers, users: this.#users.count },
       unreadable: this.#unreadable,

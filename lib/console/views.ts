@@ -1,7 +1,7 @@
 // Makes what a GET shows: asks the store, and hands the facts to a page.
-import type { RedisStore, SessionPage } from "../index.js";
+import type { RedisStore, SessionEntry } from "../index.js";
 import type { Audit } from "./audit.js";
-import type { Named } from "./cells.js";
+import { type Named, row } from "./cells.js";
 import { type Content, contentOf } from "./content.js";
 import { codeOf, isInvalid } from "./failures.js";
 import type { Frame } from "./frame.js";
@@ -12,9 +12,11 @@ import type { Access, ConsoleOptions } from "./options.js";
 import { overviewPage } from "./overview.js";
 import { type Action, donePage, listPage, sessionPage, userPage } from "./pages.js";
 import { Refusal } from "./refusal.js";
-import { Scan } from "./scan.js";
+import { Scan, SHARED, STEP } from "./scan.js";
 import { serversBehind } from "./servers.js";
-import { inTurn } from "./turns.js";
+import { Shared } from "./shared.js";
+import type { Seen } from "./tally.js";
+import { inTurn, turnToBegin } from "./turns.js";
 import { counted } from "./words.js";
 
 /** For so long the overview looks, in ms, and so long if somebody wants to wait. */
@@ -22,8 +24,12 @@ const PATIENCE = 2000;
 const LONG_PATIENCE = 25_000;
 /** About so many sessions are on a page of the list. */
 const ROWS = 50;
-/** A page of the list passes over so many empty parts of Redis. */
-const MOST_EMPTY = 20;
+/** A page of the list has fewer where so many parts of Redis hold fewer. */
+const MOST_TURNS = 20;
+/** A page of the list is given for so long to who asks for the same, in ms. */
+const LIST_SHARED = 1000;
+/** So many rows are made in one turn: about half a millisecond of work. */
+const AT_ONCE = 25;
 
 /** One request: who asks, and whether they still wait. */
 export interface Visit {
@@ -34,9 +40,12 @@ export interface Visit {
 
 /** A page, and its status where that is not 200. */
 export interface View {
-  readonly body: Html | string;
+  readonly body: Html | Buffer | string;
   readonly status?: number;
 }
+
+/** For one who is gone. */
+const NOTHING: View = { body: "" };
 
 /** What was done, as it is sealed into the address of the page that says so. */
 export interface Done {
@@ -52,6 +61,8 @@ export class Views {
   readonly #audit: Audit;
   readonly #userOf: UserOf | undefined;
   readonly #scan: Scan;
+  readonly #overviews = new Shared<Buffer>(SHARED);
+  readonly #lists = new Shared<Buffer>(LIST_SHARED);
 
   constructor(
     options: Pick<ConsoleOptions, "store" | "reveal" | "userId"> & { timeout: number },
@@ -70,50 +81,29 @@ export class Views {
 
   async overview({ frame, gone }: Visit, isLong: boolean): Promise<View> {
     const patience = isLong ? LONG_PATIENCE : PATIENCE;
-    const ping = await this.#store.ping();
-    const [seen, servers] = await Promise.all([
-      this.#scan.look(patience, gone),
-      serversBehind(this.#store.client, this.#timeout),
-    ]);
-    // Who shares a result gets it in the same moment: their pages are made one by one.
-    const body = await inTurn(async () => {
-      const largest = seen.largest.map((one) => this.#named(one));
-      return overviewPage(frame, { seen, largest, patience, mayWait: !isLong, servers, ping });
-    }, gone);
-    return { body: body ?? "" };
+    const seen = await this.#scan.look(patience, gone);
+    if (seen === undefined) return NOTHING;
+    const name = JSON.stringify([seen.at, seen.sessions, patience, frame.access]);
+    const make = (left: AbortSignal) => this.#overview(frame, seen, isLong, left);
+    await turnToBegin(gone);
+    return { body: await this.#overviews.get(name, make, gone) };
   }
 
   async list({ frame, gone }: Visit, from: string | null): Promise<View> {
-    let page: SessionPage | undefined;
-    let unreadable = 0;
-    try {
-      for (let turn = 0; turn < MOST_EMPTY; turn++) {
-        const cursor: string | null = page === undefined ? from : page.cursor;
-        page = await inTurn(() => this.#store.page({ cursor, limit: ROWS }), gone);
-        if (page === undefined) return { body: "" };
-        unreadable += page.unreadable;
-        if (page.entries.length > 0 || page.cursor === null) break;
-      }
-    } catch (error) {
-      if (from === null || codeOf(error) !== "ERR_INVALID_OPTION") throw error;
-      throw new Refusal(400, "This page of the list does not exist. Begin anew.");
-    }
-    const { entries = [], cursor = null } = page ?? {};
-    const body = await inTurn(async () => {
-      const rows = entries.map((entry) => this.#named(listed(entry, this.#userOf)));
-      const hasUsers = this.#userOf !== undefined;
-      const isFirst = from === null;
-      return listPage(frame, { rows, hasUsers, unreadable, cursor, isFirst });
-    }, gone);
-    return { body: body ?? "" };
+    const name = JSON.stringify([from, frame.access]);
+    const make = (left: AbortSignal) => this.#list(frame, from, left);
+    await turnToBegin(gone);
+    return { body: await this.#lists.get(name, make, gone) };
   }
 
   async user({ access, frame, gone }: Visit, user: string): Promise<View> {
     if (user === "") throw new Refusal(400, "Which user? Give an id.");
-    let rows: readonly Named[];
+    let rows: readonly Html[];
+    await turnToBegin(gone);
     try {
       const entries = (await inTurn(() => this.#store.sessionsOf(user), gone)) ?? [];
-      rows = entries.map((entry) => this.#named({ ...listed(entry, undefined), user }));
+      const ofUser = (entry: SessionEntry) => ({ ...listed(entry, undefined), user });
+      rows = await this.#rows(entries, ofUser, false, gone);
     } catch (error) {
       if (!isInvalid(error)) throw error;
       throw new Refusal(400, `The store finds no user by this: ${(error as Error).message}.`);
@@ -144,6 +134,65 @@ export class Views {
         ? "There was no session left to end."
         : `${counted(sessions, "session")} ended.`;
     return { body: donePage(frame, words, user) };
+  }
+
+  /** Something was ended: what was made before does not show it. */
+  forget(): void {
+    this.#lists.clear();
+  }
+
+  async #overview(frame: Frame, seen: Seen, isLong: boolean, gone: AbortSignal): Promise<Buffer> {
+    const store = this.#store;
+    const patience = isLong ? LONG_PATIENCE : PATIENCE;
+    const ping = await store.ping();
+    const servers = await serversBehind(store.client, this.#timeout);
+    const page = await inTurn(async () => {
+      const largest = seen.largest.map((one) => this.#named(one));
+      return overviewPage(frame, { seen, largest, patience, mayWait: !isLong, servers, ping });
+    }, gone);
+    return shareable(page);
+  }
+
+  async #list(frame: Frame, from: string | null, gone: AbortSignal): Promise<Buffer> {
+    const entries: SessionEntry[] = [];
+    let unreadable = 0;
+    let cursor = from;
+    try {
+      for (let turn = 0; turn < MOST_TURNS && entries.length < ROWS; turn++) {
+        const step = { cursor, limit: STEP };
+        const page = await inTurn(() => this.#store.page(step), gone);
+        if (page === undefined) return shareable(page);
+        entries.push(...page.entries);
+        unreadable += page.unreadable;
+        cursor = page.cursor;
+        if (cursor === null) break;
+      }
+    } catch (error) {
+      if (from === null || codeOf(error) !== "ERR_INVALID_OPTION") throw error;
+      throw new Refusal(400, "This page of the list does not exist. Begin anew.");
+    }
+    const hasUsers = this.#userOf !== undefined;
+    const ofEntry = (entry: SessionEntry) => listed(entry, this.#userOf);
+    const rows = await this.#rows(entries, ofEntry, hasUsers, gone);
+    const isFirst = from === null;
+    return shareable(listPage(frame, { rows, hasUsers, unreadable, cursor, isFirst }));
+  }
+
+  /** The rows of a table, some in each turn. */
+  async #rows(
+    entries: readonly SessionEntry[],
+    of: (entry: SessionEntry) => Listed,
+    hasUsers: boolean,
+    gone: AbortSignal,
+  ): Promise<Html[]> {
+    const rows: Html[] = [];
+    for (let start = 0; start < entries.length && !gone.aborted; start += AT_ONCE) {
+      await inTurn(async () => {
+        const some = entries.slice(start, start + AT_ONCE);
+        rows.push(...some.map((entry) => row(this.#named(of(entry)), hasUsers)));
+      }, gone);
+    }
+    return rows;
   }
 
   /** What a session holds; whatever is revealed was told to `audit` before. */
@@ -203,6 +252,11 @@ export class Views {
   #named(one: Listed): Named {
     return { listed: one, name: this.#names.seal("session", one) };
   }
+}
+
+/** A page as it goes out to several; kept outside of the heap, where the garbage collector would copy it. */
+function shareable(page: Html | undefined): Buffer {
+  return Buffer.from(page === undefined ? "" : String(page));
 }
 
 /** The user as text; a function of the app that throws says nothing. */
