@@ -1,25 +1,20 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { connect } from "./contenders.js";
+import { HAS_CORES } from "./cores.js";
 import { fillMany, textOf } from "./many.js";
 import { spread } from "./measure.js";
-import { lookWithBrowser } from "./operating-browser.js";
-import { Helper } from "./processes.js";
-import { range, verdict } from "./table.js";
+import { CROWD, ofConsole, RATE } from "./operating-console.js";
+import { verdict } from "./table.js";
 
 const COMMAND = fileURLToPath(new URL("../dist/esm/cli/index.js", import.meta.url));
 const PREFIX = "operating:";
 /** What is measured in redis itself below this is not told: ms. */
 const UNTOLD = 0.5;
 
-const GOALS = { begin: 150, first: 1000, slowest: 20, memory: 200, stop: 100, p99: 1.5, page: 30 };
-
-/** The app's own requests in a second, and how many ask the console meanwhile. */
-const RATE = 200;
-const CROWD = 100;
+const GOALS = { begin: 150, first: 1000, slowest: 20, memory: 200, stop: 100 };
 
 /**
  * What one run of the command took.
@@ -95,22 +90,23 @@ export async function operating({ url, quick, progress }) {
       progress(`operating, filled ${from} sessions`, (0.3 * from) / count);
     }
     const command = await ofCommand(admin, url, quick, progress);
-    const app = await ofConsole(url, quick, progress);
+    const app = await ofConsole({ admin, url, prefix: PREFIX, quick, progress });
     return {
       title: `Operating: ${count.toLocaleString("en-US")} sessions`,
       text: `On sessions of 500 bytes. The command runs as a child process with its output in a pipe; its memory is that
 of the whole process at its peak, Node itself included. “Slowest command” is how long Redis was busy with one
 command (SLOWLOG), in the best of three rounds; the rest are medians. An app with the console mounted answers
-${RATE} requests of its own in a second, which read a session, with and without ${CROWD} clients that ask for a page of
-the console again as soon as they have one: half of them the overview, half of them a list. All of them share
-the cores of the machine.`,
+${RATE} requests of its own in a second, which read a session: alone; while ${CROWD} clients ask for a page of the
+console again as soon as they have one, half of them the overview, half of them the list, each from a place of
+its own to the next page; and, as a control, while the same clients ask the same app as often for a page of the
+same size that costs nothing to make. ${HAS_CORES ? "The app has a core for itself, as in production; Redis and all clients share the others, and the hundred clients get what time is left." : "All of them share the cores of the machine."}`,
       tables: [
         {
           head: ["command", "first row", "whole", "memory", "slowest command"],
           rows: command.rows,
         },
         {
-          head: ["the app's own requests", "median", "p99", "pages of the console in a second"],
+          head: ["the app's own requests", "median", "p99", "p99, × alone", "pages in a second"],
           rows: app.rows,
         },
         { head: ["goal for", "measured", "goal", "met"], rows: [...command.goals, ...app.goals] },
@@ -224,92 +220,3 @@ async function ofCommand(admin, url, quick, progress) {
 
 /** @param {Set<number>} values @param {number} value */
 const isOnly = (values, value) => values.size === 1 && values.has(value);
-
-/**
- * @param {string} url
- * @param {boolean} quick
- * @param {import("./index.js").Context["progress"]} progress
- */
-async function ofConsole(url, quick, progress) {
-  const rounds = quick ? 2 : 7;
-  const seconds = quick ? 3 : 10;
-  const app = new Helper("operating-app.js", url, PREFIX);
-  const own = new Helper("operating-clients.js");
-  const crowd = new Helper("operating-clients.js");
-  /** @type {{ alone: number[], together: number[] }[]} */
-  const found = [];
-  /** @type {string[][]} */
-  const goals = [];
-  let pages = 0;
-  let failed = 0;
-  try {
-    const port = /** @type {number} */ (await app.ask({ do: "port" }));
-    const looked = await lookWithBrowser(`http://127.0.0.1:${port}/console`);
-    if (looked !== undefined) {
-      const { pages: seen, faults, slowest } = looked;
-      goals.push(
-        [
-          `${seen} pages in a browser, narrow and wide, light and dark: what axe finds, what is cut off`,
-          faults.join("; ") || "nothing",
-          "nothing",
-          verdict(faults.length === 0),
-        ],
-        [
-          "the slowest of them, which looks for longer",
-          `${(slowest / 1000).toFixed(1)} s`,
-          `< ${GOALS.page} s`,
-          verdict(slowest / 1000 < GOALS.page),
-        ],
-      );
-    }
-    const steady = () =>
-      /** @type {Promise<number[]>} */ (own.ask({ do: "steady", port, rate: RATE, seconds }));
-    await steady();
-    for (let round = 0; round < rounds; round++) {
-      progress("operating, the console", 0.6 + (0.4 * round) / rounds);
-      const alone = await steady();
-      const paths = ["/console", "/console?at=list"];
-      const asked = crowd.ask({ do: "crowd", port, clients: CROWD, paths, seconds: seconds + 1 });
-      await delay(500);
-      const together = await steady();
-      const answered = /** @type {{ pages: number, failed: number }} */ (await asked);
-      pages += answered.pages;
-      failed += answered.failed;
-      found.push({ alone, together });
-    }
-  } finally {
-    await Promise.all([app, own, crowd].map((helper) => helper.stop()));
-  }
-  const ratio = spread(
-    found.map(({ alone, together }) => quantile(together, 0.99) / quantile(alone, 0.99)),
-  );
-  const row = (/** @type {string} */ name, /** @type {"alone" | "together"} */ way) => {
-    const all = found.flatMap((one) => one[way]);
-    const each = pages / (rounds * (seconds + 1));
-    return [
-      name,
-      `${quantile(all, 0.5).toFixed(1)} ms`,
-      `${quantile(all, 0.99).toFixed(1)} ms`,
-      way === "alone" ? "–" : each.toFixed(0),
-    ];
-  };
-  goals.push(
-    [
-      "p99 of the app's own requests, times that without the console",
-      range(ratio),
-      `≤ ${GOALS.p99}`,
-      verdict(ratio.median <= GOALS.p99),
-    ],
-    ["pages of the console that failed", String(failed), "0", verdict(failed === 0)],
-  );
-  const rows = [row("alone", "alone"), row(`while ${CROWD} clients ask the console`, "together")];
-  return { rows, goals };
-}
-
-/** @param {number[]} values @param {number} share */
-function quantile(values, share) {
-  const sorted = values.toSorted((a, b) => a - b);
-  return /** @type {number} */ (
-    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]
-  );
-}

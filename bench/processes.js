@@ -35,6 +35,11 @@ export class Helper {
     });
   }
 
+  /** Its process id. */
+  get pid() {
+    return /** @type {number} */ (this.#child.pid);
+  }
+
   /**
    * @template T
    * @param {object} request
