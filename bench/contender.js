@@ -11,7 +11,7 @@ import { HOT, sids } from "./sessions.js";
  * One contender in a process of its own.
  *
  * @typedef {{ do: "fill", maxAge: number | null }
- *   | { do: "time", operation: import("./operations.js").OperationName, maxAge: number | null, batches: number, concurrency: number }
+ *   | { do: "time", operation: import("./operations.js").OperationName, maxAge: number | null, batches: number, concurrency: number, by?: "clock" | "cpu" }
  *   | { do: "commands", operation: import("./operations.js").OperationName, maxAge: number | null }
  *   | { do: "sealings", operation: import("./operations.js").OperationName, maxAge: number | null }
  *   | { do: "latencies", operation: import("./operations.js").OperationName, maxAge: number | null, count: number }} Request
