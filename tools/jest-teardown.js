@@ -1,3 +1,3 @@
 export default async function teardown() {
-  await /** @type {{ stopTestRedis?: () => Promise<void> }} */ (globalThis).stopTestRedis?.();
+  await /** @type {{ endTests?: () => Promise<unknown> }} */ (globalThis).endTests?.();
 }

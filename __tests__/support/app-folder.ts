@@ -1,14 +1,13 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { promisify } from "node:util";
+import { compiled } from "./compiled.js";
 
 const root = resolve(__dirname, "../..");
-const run = promisify(execFile);
 
 /** The package as npm installs it, both forms compiled from lib/ as it is now; and apps that use it. */
 export interface Packed {
@@ -26,15 +25,9 @@ export interface Packed {
 export async function pack(): Promise<Packed> {
   const dir = await mkdtemp(join(tmpdir(), "redis-session-store-apps-"));
   const dist = join(dir, "package", "dist");
-  const tsc = join(root, "node_modules/typescript/bin/tsc");
-  const compile = async (form: "esm" | "cjs") => {
-    const args = [tsc, "-p", join(root, `tsconfig.${form}.json`), "--outDir", join(dist, form)];
-    await run(process.execPath, args).catch((error: unknown) => {
-      // It compiles what has type errors too; those are the type check's business.
-      if (!existsSync(join(dist, form, "index.js"))) throw error;
-    });
-  };
-  await Promise.all([compile("esm"), compile("cjs")]);
+  for (const form of ["esm", "cjs"] as const) {
+    cpSync(await compiled(form), join(dist, form), { recursive: true });
+  }
   writeFileSync(join(dist, "cjs", "package.json"), '{ "type": "commonjs" }');
   cpSync(join(root, "package.json"), join(dir, "package", "package.json"));
   let apps = 0;
