@@ -20,8 +20,8 @@ interface InHand {
   readonly inflated: boolean;
   /** What express-session compares at the end of a response. */
   hash: string;
-  /** How often the app has set the date of its cookie by hand. */
-  redated: number;
+  /** The date that the cookie of a plain object had before a request took it away. */
+  date?: SessionData["cookie"]["expires"];
 }
 
 /** What a run does with: the clients of the stores, one more to look at Redis with, options under test. */
@@ -196,7 +196,7 @@ export class Run {
       req as unknown as Parameters<RedisStore["createSession"]>[0],
       { cookie: { originalMaxAge: null } },
     ) as Live;
-    const object = this.#hold({ sid, store: index, session, inflated: true, hash: "", redated: 0 });
+    const object = this.#hold({ sid, store: index, session, inflated: true, hash: "" });
     for (const world of this.#worlds) world.begin(object, sid);
     await this.#together([() => this.#save(object, edits)]);
   }
@@ -257,8 +257,8 @@ export class Run {
     const objections: string[] = [];
     const left = courses.filter((world) =>
       this.#sids.every((sid, index) => {
-        const expires = during.before + (seen[2 * index + 1] as number);
-        const objection = world.objection(sid, held[index] as Places | null, expires, during);
+        const left = seen[2 * index + 1] as number;
+        const objection = world.objection(sid, held[index] as Places | null, left, during);
         if (objection !== null) objections.push(objection);
         return objection === null;
       }),
@@ -282,14 +282,7 @@ export class Run {
         })
       : await from.get(sid);
     if (!loaded) return { do: "load", object: -1, sid, inflated, answer: null };
-    const object = this.#hold({
-      sid,
-      store: index,
-      session: loaded,
-      inflated,
-      hash: hash(loaded),
-      redated: 0,
-    });
+    const object = this.#hold({ sid, store: index, session: loaded, inflated, hash: hash(loaded) });
     this.#assertFresh(loaded);
     return { do: "load", object, sid, inflated, answer: snapshot(loaded) };
   }
@@ -304,11 +297,11 @@ export class Run {
   }
 
   async #save(object: number, edits: Edit[]): Promise<Happened> {
-    const { sid, store, session, redated } = this.#edited(object, edits);
+    const { sid, store, session } = this.#edited(object, edits);
     const mine = snapshot(session);
     const date = dateOf(session);
     const answer = await (this.#stores[store] as RedisStore).set(sid, session);
-    return { do: "save", store, object, mine, date, redated, answer };
+    return { do: "save", store, object, mine, date, answer };
   }
 
   /** `store.set("copy", loaded)`: the object is a new session under that id. */
@@ -323,11 +316,11 @@ export class Run {
   }
 
   async #touch(object: number, edits: Edit[]): Promise<Happened> {
-    const { sid, store, session, redated } = this.#edited(object, edits);
+    const { sid, store, session } = this.#edited(object, edits);
     const mine = snapshot(session);
     const date = dateOf(session);
     const answer = await (this.#stores[store] as RedisStore).touch(sid, session);
-    return { do: "touch", store, object, mine, date, redated, answer };
+    return { do: "touch", store, object, mine, date, answer };
   }
 
   /** What express-session does at the end of a response. */
@@ -364,8 +357,9 @@ export class Run {
       const ms = edit.ms === null ? null : 30 * 24 * 3600_000;
       if (cookie.originalMaxAge === ms) return;
       cookie.originalMaxAge = ms;
-      cookie.expires = ms === null ? null : new Date(Date.now() + ms);
-      held.redated++;
+      // Who takes the age away and gives it back has changed nothing: the date is the one that it was.
+      if (ms === null) held.date = cookie.expires;
+      cookie.expires = ms === null ? null : (held.date ?? new Date(Date.now() + ms));
       return;
     }
     const inflated = typeof session.touch === "function";

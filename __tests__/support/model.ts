@@ -134,8 +134,6 @@ interface Held {
   readonly base: Places | null;
   /** What was stored then. */
   readonly known: Places | null;
-  /** How often the app had set the date of its cookie by hand when it was last stored. */
-  readonly redated: number;
 }
 
 /** A session object that was given to a store. */
@@ -143,9 +141,8 @@ interface Write {
   readonly store: number;
   readonly object: number;
   readonly mine: Places;
-  /** The date of the cookie of a plain object, and how often the app has set it by hand. */
+  /** The date of the cookie of a plain object. Where the app has just set it by hand, it counts. */
   readonly date?: number | undefined;
-  readonly redated: number;
   readonly answer: string;
 }
 
@@ -194,7 +191,7 @@ export class World {
 
   /** A request made a new session object, or holds one under another session id now. */
   begin(object: number, sid: string): void {
-    this.#objects.set(object, { sid, inflated: true, base: null, known: null, redated: 0 });
+    this.#objects.set(object, { sid, inflated: true, base: null, known: null });
   }
 
   /** The key was removed past all stores. */
@@ -216,8 +213,8 @@ export class World {
     }
   }
 
-  /** What is wrong with what Redis holds for a session, and for how long; `null`: nothing. */
-  objection(sid: string, places: Places | null, expires: number, { before, after }: During) {
+  /** What is wrong with what Redis holds for a session, and for how many ms; `null`: nothing. */
+  objection(sid: string, places: Places | null, left: number, { before, after }: During) {
     const stored = this.#sessions.get(sid);
     if (stored === undefined) return places === null ? null : `${sid} came back from the dead`;
     if (places === null) {
@@ -228,12 +225,11 @@ export class World {
     if (!same(places, stored.places)) {
       return `${sid} holds ${show(places)} instead of ${show(stored.places)}`;
     }
-    if (expires + TOLERANCE < stored.least) {
-      return `${sid} ends ${stored.least - expires} ms before its idle timeout`;
-    }
-    if (expires - TOLERANCE > stored.most) {
-      return `${sid} ends ${expires - stored.most} ms after its idle timeout and the slack`;
-    }
+    // It was looked at some time between the two.
+    const early = stored.least - (after + left);
+    if (early > TOLERANCE) return `${sid} ends ${early} ms before its idle timeout`;
+    const late = before + left - stored.most;
+    if (late > TOLERANCE) return `${sid} ends ${late} ms after its idle timeout and the slack`;
     return before - TOLERANCE > stored.most ? `${sid} lives after its idle timeout` : null;
   }
 
@@ -243,11 +239,11 @@ export class World {
     const base = shown(stored.places, event.inflated);
     if (event.answer === null || !same(event.answer, base)) return false;
     const { sid, inflated } = event;
-    this.#objects.set(event.object, { sid, inflated, base, known: base, redated: 0 });
+    this.#objects.set(event.object, { sid, inflated, base, known: base });
     return true;
   }
 
-  #save({ store, object, mine, date, redated }: Omit<Write, "answer">, during: During): string {
+  #save({ store, object, mine, date }: Omit<Write, "answer">, during: During): string {
     const held = this.#objects.get(object) as Held;
     const { sid, inflated, base, known } = held;
     if (base === null || known === null) {
@@ -257,9 +253,7 @@ export class World {
     }
     const stored = this.#sessions.get(sid);
     if (stored === undefined) return "GONE";
-    // Who sets the date of a plain object has changed it, if only to what it was.
-    const isRedated = redated !== held.redated;
-    if (same(base, mine) && !isRedated) {
+    if (same(base, mine)) {
       this.#live(store, sid, stored.places, during);
       return "OK";
     }
@@ -267,19 +261,19 @@ export class World {
     if (userOf(base) !== userOf(current)) return "GONE";
     const result = applied(base, current, mine);
     const invisible = [...stored.places].filter(([place]) => !current.has(place));
-    const byHand = isRedated ? date : undefined;
+    const byHand = inflated || base.get(AGE) === mine.get(AGE) ? undefined : date;
     this.#live(store, sid, new Map([...result, ...invisible]), during, byHand);
-    this.#objects.set(object, { ...held, base: mine, known: result, redated });
+    this.#objects.set(object, { ...held, base: mine, known: result });
     return keepsOthers(known, current, mine, result) ? "MERGED" : "OK";
   }
 
   #touch(event: Happened & { do: "touch" }, during: During): boolean {
-    const { store, object, mine, date, redated, answer } = event;
-    const { sid, base, redated: before } = this.#objects.get(object) as Held;
+    const { store, object, mine, date, answer } = event;
+    const { sid, base } = this.#objects.get(object) as Held;
     const age = mine.get(AGE) as string;
     if (base !== null && base.get(AGE) !== age) {
       const own = new Map(base).set(AGE, age);
-      const result = this.#save({ store, object, mine: own, date, redated }, during);
+      const result = this.#save({ store, object, mine: own, date }, during);
       return (result === "GONE" ? "EXPIRED" : "OK") === answer;
     }
     const stored = this.#sessions.get(sid);
@@ -291,7 +285,7 @@ export class World {
     }
     // A request that started before the session's age changed may take the session for renewed.
     const { least } = stored;
-    this.#live(store, sid, stored.places, during, redated === before ? undefined : date);
+    this.#live(store, sid, stored.places, during);
     if (stored.places.get(AGE) !== age) {
       this.#sessions.set(sid, { ...(this.#sessions.get(sid) as Stored), least });
     }
