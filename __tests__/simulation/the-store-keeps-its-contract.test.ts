@@ -1,9 +1,9 @@
 import { explained, simulate } from "./workers.js";
 
-const RUNS = 6_000;
+const RUNS = 10_000;
 /*
- * Runs that hold, the same each time. `npm run simulate` draws new ones, and of some hundred thousand a
- * few still fail: only when none does will this draw new ones as well.
+ * Runs that hold, the same each time. `npm run simulate` draws new ones, and of some ten thousand one may
+ * still fail: only when of a hundred thousand none does will this draw new ones as well.
  */
 const SEED = Number(process.env.SIMULATION_SEED ?? 1);
 
