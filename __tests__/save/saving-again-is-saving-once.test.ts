@@ -307,6 +307,17 @@ test("a login in doubt that is taken back leaves no place taken, and a touch tak
   expect(await seen(other)).toEqual({ n: 1 });
 });
 
+test("a touch of a session whose user was taken back by a save without an answer renews it", async () => {
+  const userId = (one: SessionData) => (one as AppSession).user as string | undefined;
+  const { faults, store, other, raw, key, mine } = await loaded({ user: "ada" }, { userId });
+  delete mine.user;
+  await failing({ faults, store }, "lose", () => store.set("sid", mine));
+  mine.cookie.maxAge = 600_000;
+  expect(await store.touch("sid", mine)).toBe("OK");
+  expect(await raw.pttl(key)).toBeLessThanOrEqual(660_000);
+  expect(await seen(other)).toEqual({});
+});
+
 describe("a save that comes late finds nothing any more that it expects", () => {
   test("though another request has made the session again what it was", async () => {
     const { faults, store, other, mine } = await loaded({ n: 1 });
