@@ -61,6 +61,7 @@ tbody tr:last-child > * { border-bottom: 0; }
 .scroll { overflow-x: auto; }
 .ways { display: flex; flex-wrap: wrap; gap: 1rem; align-items: center; margin: 1rem 0; }
 .actions { display: grid; gap: .5rem; margin-top: 1.5rem; max-width: 36rem; }
+.actions input { width: 100%; }
 details { background: var(--panel); border: 1px solid var(--line); border-radius: .5rem; padding: .5rem .8rem; }
 summary { cursor: pointer; }
 footer { margin-top: 2.5rem; padding-top: .75rem; border-top: 1px solid var(--line); }
@@ -73,7 +74,7 @@ footer { margin-top: 2.5rem; padding-top: .75rem; border-top: 1px solid var(--li
   .sessions td { border: 0; padding: .1rem 0; display: flex; gap: 1rem; justify-content: space-between; }
   .sessions thead tr { padding: 0; }
   .sessions .label { display: inline; color: var(--soft); flex: none; }
-  .scroll th, .scroll td { overflow-wrap: normal; }
+  .scroll th, .scroll td { overflow-wrap: normal; padding-inline: .4rem; }
   .scroll code { overflow-wrap: anywhere; }
 }
 `;

@@ -6,10 +6,10 @@ const REST = 3;
 /** Longer than this no piece of work is rested from, in ms. */
 const LONGEST_REST = 300;
 /**
- * Pages are begun so many ms apart: 50 in a second, however many ask. Work is one thing; what it leaves
+ * Pages are begun so many ms apart: 25 in a second, however many ask. Work is one thing; what it leaves
  * to the garbage collector stops the app too.
  */
-const SPACE = 20;
+const SPACE = 40;
 
 class Turns {
   readonly #restAfter: (ms: number) => number;
