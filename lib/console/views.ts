@@ -25,7 +25,7 @@ const LONG_PATIENCE = 25_000;
 /** About so many sessions are on a page of the list. */
 const ROWS = 50;
 /** A page of the list has fewer where so many parts of Redis hold fewer. */
-const MOST_TURNS = 20;
+const MOST_TURNS = 40;
 /** A page of the list is given for so long to who asks for the same, in ms. */
 const LIST_SHARED = 1000;
 /** So many rows are made in one turn: about half a millisecond of work. */
