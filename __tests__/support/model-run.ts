@@ -20,8 +20,8 @@ interface InHand {
   readonly inflated: boolean;
   /** What express-session compares at the end of a response. */
   hash: string;
-  /** The date that the cookie of a plain object had before a request took it away. */
-  date?: SessionData["cookie"]["expires"];
+  /** What the cookie of a plain object said of its end before a request took that away. */
+  end?: Pick<SessionData["cookie"], "originalMaxAge" | "expires">;
 }
 
 /** What a run does with: the clients of the stores, one more to look at Redis with, options under test. */
@@ -356,10 +356,16 @@ export class Run {
       // Nobody renews the date of a plain object: it must not pass within a run.
       const ms = edit.ms === null ? null : 30 * 24 * 3600_000;
       if (cookie.originalMaxAge === ms) return;
+      const { originalMaxAge, expires } = cookie;
       cookie.originalMaxAge = ms;
+      if (ms === null) {
+        held.end = { originalMaxAge, expires };
+        cookie.expires = null;
+        return;
+      }
       // Who takes the age away and gives it back has changed nothing: the date is the one that it was.
-      if (ms === null) held.date = cookie.expires;
-      cookie.expires = ms === null ? null : (held.date ?? new Date(Date.now() + ms));
+      const isBack = held.end?.originalMaxAge === ms;
+      cookie.expires = (isBack && held.end?.expires) || new Date(Date.now() + ms);
       return;
     }
     const inflated = typeof session.touch === "function";
