@@ -437,8 +437,9 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
   }
 
   /**
-   * Ends what the store itself started: the connections of the cache and of `watch()`. Not the
-   * client, which is yours. The store works on without its cache; `watch()` fails with ERR_CLOSED.
+   * Ends what the store itself started: the connections of the cache and of `watch()`, and the looks
+   * at a server that is down. Not the client, which is yours. The store works on without its cache, and
+   * finds a server up again when it is used; `watch()` fails with ERR_CLOSED.
    */
   close(): void {
     (this.#cache ?? this.#port).close?.();

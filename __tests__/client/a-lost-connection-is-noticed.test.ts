@@ -80,6 +80,48 @@ test.each(versions)("a client of redis %i that nobody has connected: down", asyn
   close();
 });
 
+test("after close() a Redis that is down is asked no more", async () => {
+  // This client is asked although it has no connection.
+  const glide = ways.find(({ name }) => name === "valkey-glide") as (typeof ways)[number];
+  const [ours, other] = await Promise.all([1, 2].map(() => glide.open({ port: server.port })));
+  const asked = [ours, other].map((one) => {
+    const client = one?.client as { customCommand(...args: unknown[]): Promise<unknown> };
+    return jest.spyOn(client, "customCommand").mock.calls;
+  });
+  const stores = [ours, other].map((one) =>
+    makeStore(one?.client as Opened["client"], { timeout }),
+  );
+  await Promise.all([ours, other].map((one) => one?.close()));
+  await Promise.all(
+    stores.map((store) => new Promise<void>((resolve) => store.once("down", resolve))),
+  );
+  stores[0]?.close();
+  const rounds = (count: number) => {
+    const goal = Number(asked[1]?.length) + count;
+    return until(() => Number(asked[1]?.length) >= goal);
+  };
+  // What it was about to ask may still come.
+  await rounds(2);
+  const before = asked[0]?.length;
+  await rounds(3);
+  expect(asked[0]?.length).toBe(before);
+  jest.restoreAllMocks();
+});
+
+test("after close() a Redis that was down is found when the store is used", async () => {
+  const { client, close } = newClient(6, { url: proxy.url });
+  await client.connect();
+  const store = makeStore(client, { timeout });
+  const down = new Promise<void>((resolve) => store.once("down", resolve));
+  proxy.drop(true);
+  await down;
+  store.close();
+  await expect(store.get("sid")).rejects.toMatchObject({ code: "ERR_UNAVAILABLE" });
+  proxy.restore();
+  await until(async () => (await store.get("sid").catch(() => undefined)) === null);
+  close();
+});
+
 test("a store that nobody has any more is gone, though its Redis is down", async () => {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;

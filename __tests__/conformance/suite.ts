@@ -51,14 +51,21 @@ export function conformance(name: string, open: () => Promise<Subject>): void {
     beforeAll(async () => {
       subject = await open();
     });
-    afterAll(() => subject?.close());
+    const stores: RedisStore[] = [];
+    afterAll(() => {
+      for (const store of stores.splice(0)) store.close();
+      return subject?.close();
+    });
     // A listing goes past all keys of its servers: no test pays for what others have left.
     beforeEach(() => subject.everywhere("FLUSHALL"));
 
     const newPrefix = () => `${OWN}${randomBytes(9).toString("base64url")}:`;
-    const newStore = (options: Options = {}) =>
-      // A busy machine may stand still for seconds.
-      new RedisStore({ prefix: newPrefix(), timeout: PATIENT, ...options, client: subject.client });
+    const newStore = (options: Options = {}) => {
+      const own = { prefix: newPrefix(), timeout: PATIENT, ...options };
+      const store = new RedisStore({ ...own, client: subject.client });
+      stores.push(store);
+      return store;
+    };
     /** Another server of the same app. */
     const sibling = (store: RedisStore, options: Options = {}) =>
       newStore({ ...options, prefix: store.prefix });

@@ -48,6 +48,13 @@ export function newClient(
 }
 
 const closings: (() => void)[] = [];
+const stores: { close(): void }[] = [];
+
+/** A store that ends with the tests of the file: what is left behind asks a closed client for ever. */
+export function endsWithTests<Made extends { close(): void }>(store: Made): Made {
+  stores.push(store);
+  return store;
+}
 
 /** A connected client; it is closed after the tests of the file. */
 export async function connect(version: Version = 6, address = url): Promise<TestClient> {
@@ -58,6 +65,7 @@ export async function connect(version: Version = 6, address = url): Promise<Test
 }
 
 afterAll(() => {
+  for (const store of stores.splice(0)) store.close();
   for (const close of closings.splice(0)) close();
 });
 
@@ -79,7 +87,9 @@ export function makeStore<Client extends RedisClient>(
   client: Client,
   options: Omit<Partial<RedisStoreOptions<Client>>, "client"> = {},
 ): RedisStore<Client> {
-  return new RedisStore({ client, prefix: freshPrefix(), timeout: PATIENT, ...options });
+  return endsWithTests(
+    new RedisStore({ client, prefix: freshPrefix(), timeout: PATIENT, ...options }),
+  );
 }
 
 /** A session as an app makes it by hand; `data` is what the app keeps in it. */

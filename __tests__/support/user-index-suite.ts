@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type RedisClient, RedisStore, type RedisStoreOptions } from "../../lib/index.js";
 import { patternOf } from "../../lib/session/keys.js";
-import { freshPrefix, inMs, PATIENT, refusal, sessionOf, until } from "./store.js";
+import { endsWithTests, freshPrefix, inMs, PATIENT, refusal, sessionOf, until } from "./store.js";
 
 /** A server, or a cluster, and one client of it. */
 export interface Place {
@@ -46,7 +46,9 @@ export function userIndexSuite(name: string, open: () => Promise<Place>): void {
     });
 
     const make = (options: Options = {}) =>
-      new RedisStore({ client: place.client, prefix, userId, timeout: PATIENT, ...options });
+      endsWithTests(
+        new RedisStore({ client: place.client, prefix, userId, timeout: PATIENT, ...options }),
+      );
     const key = (sid: string) => `${place.keyPrefix}${prefix}${sid}`;
     const raw = (sid: string, name: string, ...args: string[]) =>
       place.command(key(sid), name, key(sid), ...args);
@@ -291,7 +293,15 @@ export function userIndexSuite(name: string, open: () => Promise<Place>): void {
           const options: Options = { maxSessionsPerUser: 5, onLimit };
           const servers = [
             make(options),
-            new RedisStore({ client: second.client, prefix, userId, timeout: PATIENT, ...options }),
+            endsWithTests(
+              new RedisStore({
+                client: second.client,
+                prefix,
+                userId,
+                timeout: PATIENT,
+                ...options,
+              }),
+            ),
           ];
           const sids = Array.from({ length: 40 }, () => randomBytes(6).toString("hex"));
           const outcomes = await Promise.allSettled(

@@ -13,7 +13,7 @@ export type StoreErrorCode =
   | "ERR_CORRUPT_SESSION"
   /** The session is sealed, and the store has not the key that opens it; see the option `encryption`. */
   | "ERR_UNKNOWN_KEY"
-  /** Other processes kept changing the session for longer than `timeout`. */
+  /** Other processes kept changing the session: for longer than `timeout`, or before each of 1,000 tries. */
   | "ERR_CONFLICT"
   /** The user has as many sessions as `maxSessionsPerUser` allows; the session was not stored. */
   | "ERR_TOO_MANY_SESSIONS"

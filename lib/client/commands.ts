@@ -85,6 +85,7 @@ export class Commands implements Port {
 
   close(): void {
     this.#stopWatching();
+    this.#health.close();
   }
 
   get isOrdered(): boolean {

@@ -40,6 +40,7 @@ export class Health {
   #isDown = false;
   #isConfirming = false;
   #isAsking = false;
+  #isClosed = false;
 
   constructor(options: HealthOptions) {
     this.#options = options;
@@ -82,20 +83,31 @@ export class Health {
   doubt(): void {
     if (this.#isDown || this.#isAsking) return;
     if (performance.now() - this.#lastAnswer < this.#options.timeout) return;
+    this.#askOnce();
+  }
+
+  /** From now on nothing is done while nobody asks: a server that is down is probed when it is needed. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  /** Why nothing is sent to a server that is down. */
+  error(command: string): StoreError {
+    if (this.#isClosed) this.#askOnce();
+    const silence = Math.round(performance.now() - (this.#silentSince ?? performance.now()));
+    return this.#options.unavailable(
+      `${command} was not sent: Redis at ${this.#options.host()} has not answered for ${silence} ms`,
+    );
+  }
+
+  #askOnce(): void {
+    if (this.#isAsking) return;
     this.#isAsking = true;
     const asked = () => {
       this.#isAsking = false;
     };
     // Whoever waits for the answer reports it.
     this.#options.probe().then(asked, asked);
-  }
-
-  /** Why nothing is sent to a server that is down. */
-  error(command: string): StoreError {
-    const silence = Math.round(performance.now() - (this.#silentSince ?? performance.now()));
-    return this.#options.unavailable(
-      `${command} was not sent: Redis at ${this.#options.host()} has not answered for ${silence} ms`,
-    );
   }
 
   #confirm(): void {
@@ -118,6 +130,7 @@ export class Health {
 
   /** Goes on until something is answered, or nobody has the store any more. */
   #probe(): void {
+    if (this.#isClosed) return;
     const again = () => {
       if (this.#isDown) Health.#probeLater(new WeakRef(this));
     };

@@ -106,7 +106,7 @@ export class Agreement {
       const attempt = planned instanceof Promise ? await planned : planned;
       // Under other keys what is there may count as missing, and is sealed in another way.
       if (records.keys !== keys) {
-        if (performance.now() >= until) throw conflictError(sid, settings.timeout);
+        if (performance.now() >= until) throw conflictError(sid, round);
         continue;
       }
       if (attempt === null) return null;
@@ -145,7 +145,7 @@ export class Agreement {
       const isWritten =
         text !== undefined && there !== null && sameValue(there.stored, text.stored);
       if (!isWritten && (round >= MOST_ROUNDS || performance.now() >= until)) {
-        throw conflictError(sid, settings.timeout);
+        throw conflictError(sid, round);
       }
     }
   }
@@ -192,8 +192,8 @@ export class Agreement {
   }
 }
 
-function conflictError(sid: string, timeout: number): StoreError {
-  const message = `session ${shortSid(sid)} kept being changed by other processes for ${timeout} ms; nothing was stored, save it again`;
+function conflictError(sid: string, rounds: number): StoreError {
+  const message = `session ${shortSid(sid)} was changed by other processes before each of ${rounds} tries to save it; nothing was stored, save it again`;
   return new StoreError("ERR_CONFLICT", message);
 }
 
