@@ -189,8 +189,8 @@ describe("another process that writes all the time", () => {
     key = own;
     mine.n = 1;
     expect((await refusal(store.set("sid", mine))).code).toBe("ERR_CONFLICT");
-    // A round asks twice at the most.
-    expect(recording.names().length).toBeLessThanOrEqual(2000);
+    // A round asks twice at the most; what the server can do may have to be found out first.
+    expect(recording.names().length).toBeLessThan(2100);
   });
 });
 
