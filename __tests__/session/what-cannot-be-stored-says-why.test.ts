@@ -14,7 +14,12 @@ for (let level = 0; level < 20_000; level++) deep = [deep];
 test.each<[string, Record<string, unknown>, RegExp]>([
   ["a BigInt", { ok: 1, total: [{ swordfish: 7n }] }, /its key "total" holds a BigInt.*text/],
   ["a circle", { ok: 1, cart: circle }, /its key "cart" holds an object that holds itself/],
-  ["no end of nesting", { ok: 1, tree: deep }, /its key "tree" is too large, or nested too deeply/],
+  // Newer versions of Node write any depth, but not where there is a toJSON().
+  [
+    "no end of nesting",
+    { ok: 1, tree: { toJSON: () => deep } },
+    /its key "tree" is too large, or nested too deeply/,
+  ],
   [
     "a toJSON that throws",
     {
