@@ -15,72 +15,165 @@ export const MARK = "mark-of-content-8f2c1ab7";
 /** How what a store has sealed begins in such a run. */
 const SEALED = "rss1.suite.";
 
-/** What the server has to be told so that its dumps can be searched. */
+/** What a server has to be told so that its dumps can be searched. */
 export const ARGS = ["--rdbcompression", "no"];
 
 /** The last command that is recorded. */
 const END = "the-search-is-over";
 
-/** How often a dump is taken, in ms. */
+/** How often a dump is taken of a server that is searched throughout, in ms. */
 const EVERY = 2000;
 
+/** How long a server may take for an answer, in ms; one that stands still gives none. */
+const PATIENCE = 5000;
+
+/** Texts quoted from what was found, at most. */
+const MOST = 20;
+
 /**
+ * @typedef {object} Seen what was searched
+ * @property {number} commands
+ * @property {number} sealedCommands those with a sealed session
+ * @property {number} dumps
+ * @property {number} sealedDumps
+ */
+
+/** A search of one server, from now on. */
+class Search {
+  /** @type {Seen} */
+  seen = { commands: 0, sealedCommands: 0, dumps: 0, sealedDumps: 0 };
+  /** Where content came to light. @type {string[]} */
+  found = [];
+  #server;
+  #password;
+  #socket;
+  /** The server has recorded its last command, or is gone. */
+  #over;
+
+  /** @param {{ url: string, port: number }} server @param {string} [password] */
+  constructor(server, password) {
+    this.#server = server;
+    this.#password = password;
+    this.#socket = connect(server.port, "127.0.0.1");
+    // A server that dies takes the connection with it.
+    this.#socket.on("error", () => {});
+    if (password !== undefined) this.#socket.write(`AUTH ${password}\r\n`);
+    this.#socket.write("MONITOR\r\n");
+    const lines = createInterface({ input: this.#socket, crlfDelay: Number.POSITIVE_INFINITY });
+    this.begun = Promise.race([once(lines, "line"), once(this.#socket, "close")]);
+    this.#over = new Promise((resolve) => {
+      this.#socket.once("close", resolve);
+      lines.on("line", (line) => line.includes(END) && resolve(undefined));
+    });
+    lines.on("line", (line) => this.#look("Commands", line));
+  }
+
+  /** @param {"Commands" | "Dumps"} where @param {string} text */
+  #look(where, text) {
+    this.seen[where === "Commands" ? "commands" : "dumps"]++;
+    if (text.includes(SEALED)) this.seen[`sealed${where}`]++;
+    const at = text.indexOf(MARK);
+    if (at < 0 || this.found.length >= MOST) return;
+    this.found.push(`${where}: ${text.slice(Math.max(0, at - 500), at + MARK.length)}`);
+  }
+
+  /** Takes a dump and looks through it. @throws when the server gives none */
+  async dump() {
+    await this.#asked(async (client) => {
+      const settings = await client.configGet(["dir", "dbfilename"]);
+      // A replica may be served with a dump just now.
+      for (let tries = 1; ; tries++) {
+        try {
+          await client.sendCommand(["SAVE"]);
+          break;
+        } catch (error) {
+          if (tries === 10 || !/in progress/i.test(String(error))) throw error;
+          await delay(100);
+        }
+      }
+      const file = join(String(settings.dir), String(settings.dbfilename));
+      this.#look("Dumps", await readFile(file, "latin1"));
+    });
+  }
+
+  /** Ends when all commands that the server has done are looked through. */
+  async end() {
+    await this.#asked((client) => client.sendCommand(["ECHO", END])).catch(() => {});
+    await Promise.race([this.#over, delay(PATIENCE, undefined, { ref: false })]);
+    this.#socket.destroy();
+  }
+
+  /** @param {(client: import("redis").RedisClientType) => Promise<unknown>} work */
+  async #asked(work) {
+    const client = /** @type {import("redis").RedisClientType} */ (
+      createClient({
+        url: this.#server.url,
+        ...(this.#password === undefined ? {} : { password: this.#password }),
+        socket: { reconnectStrategy: false },
+      })
+    );
+    client.on("error", () => {});
+    const late = new AbortController();
+    const { signal } = late;
+    const tooLate = delay(PATIENCE, undefined, { signal }).then(() => {
+      throw new Error("no answer");
+    });
+    try {
+      await Promise.race([client.connect().then(() => work(client)), tooLate]);
+    } finally {
+      late.abort();
+      tooLate.catch(() => {});
+      client.destroy();
+    }
+  }
+}
+
+/** @param {Seen} seen */
+export function shown({ commands, sealedCommands, dumps, sealedDumps }) {
+  return `${commands} commands, ${sealedCommands} of them with sealed sessions, and ${dumps} dumps, ${sealedDumps} of them with sealed sessions`;
+}
+
+/**
+ * Searches a server until `end`; its dumps are taken by the caller.
+ *
  * @param {{ url: string, port: number }} server
- * @param {string} dir - its working directory
+ * @param {string} [password]
+ */
+export async function beginSearch(server, password) {
+  const search = new Search(server, password);
+  await search.begun;
+  return search;
+}
+
+/**
+ * Searches a server until `end`, with a dump every two seconds.
+ *
+ * @param {{ url: string, port: number }} server
  * @returns {Promise<{ end(): Promise<string> }>} `end` says what was searched
  * @throws by `end`, with what was found
  */
-export async function searchContent({ url, port }, dir) {
-  /** @type {string[]} */
-  const found = [];
-  const seen = { commands: 0, sealedCommands: 0, dumps: 0, sealedDumps: 0 };
-  const client = createClient({ url });
-  await client.connect();
-
-  const socket = connect(port, "127.0.0.1");
-  socket.write("MONITOR\r\n");
-  const lines = createInterface({ input: socket, crlfDelay: Number.POSITIVE_INFINITY });
-  await once(lines, "line");
-  const over = new Promise((resolve) => {
-    lines.on("line", (line) => line.includes(END) && resolve(undefined));
-  });
-  lines.on("line", (line) => {
-    seen.commands++;
-    if (line.includes(SEALED)) seen.sealedCommands++;
-    if (line.includes(MARK) && found.length < 20) found.push(`command: ${line.slice(0, 2000)}`);
-  });
-
-  const dump = async () => {
-    await client.sendCommand(["SAVE"]);
-    const bytes = await readFile(join(dir, "dump.rdb"));
-    seen.dumps++;
-    if (bytes.includes(SEALED)) seen.sealedDumps++;
-    const at = bytes.indexOf(MARK);
-    if (at >= 0 && found.length < 20) {
-      found.push(`dump: ${bytes.toString("latin1", Math.max(0, at - 200), at + MARK.length)}`);
-    }
-  };
+export async function searchContent(server) {
+  const search = await beginSearch(server);
   const ending = new AbortController();
   const { signal } = ending;
+  const dump = () => search.dump().catch((error) => search.found.push(`no dump: ${error}`));
   const dumping = (async () => {
     while (!signal.aborted) {
-      await dump().catch((error) => found.push(`no dump: ${error}`));
+      await dump();
       await delay(EVERY, undefined, { signal }).catch(() => {});
     }
   })();
-
   return {
     async end() {
       ending.abort();
       await dumping;
       await dump();
-      await client.sendCommand(["ECHO", END]);
-      await over;
-      await client.close();
-      socket.destroy();
-      const { commands, sealedCommands, dumps, sealedDumps } = seen;
-      const what = `${commands} commands, ${sealedCommands} of them with sealed sessions, and ${dumps} dumps, ${sealedDumps} of them with sealed sessions`;
-      if (sealedCommands === 0 || sealedDumps === 0) throw new Error(`nothing was sealed: ${what}`);
+      await search.end();
+      const { seen, found } = search;
+      const what = shown(seen);
+      if (seen.sealedCommands === 0 || seen.sealedDumps === 0) {
+        throw new Error(`nothing was sealed: ${what}`);
+      }
       if (found.length > 0) {
         throw new Error(`content of sessions in ${what}:\n${found.join("\n")}`);
       }

@@ -1,10 +1,10 @@
-import { type Server, startSearchedServer } from "../support/servers.js";
+import { type Server, startServer } from "../support/servers.js";
 import { singles } from "./clients.js";
 import { conformance } from "./suite.js";
 
 let server: Server;
 beforeAll(async () => {
-  server = await startSearchedServer();
+  server = await startServer();
 });
 afterAll(() => server?.stop());
 

@@ -1,8 +1,5 @@
 import { randomBytes } from "node:crypto";
 import { channel } from "node:diagnostics_channel";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { inspect } from "node:util";
 import type { SessionData } from "express-session";
 import {
@@ -33,14 +30,11 @@ const ENCRYPTION: EncryptionOptions = {
 };
 
 let server: RedisServer;
-let dir: string;
 beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), "redis-session-store-search-"));
-  server = await startRedis({ args: ARGS, dir });
+  server = await startRedis({ args: ARGS });
 });
 afterAll(async () => {
   await server?.stop();
-  await rm(dir, { recursive: true, force: true });
 });
 
 /** Everything that is said, in full, while `work` runs. */
@@ -108,7 +102,7 @@ const clients = singles.filter(({ name }) =>
 test.each(clients)(
   "neither its commands, nor its dumps, nor a trace of $name show content",
   async ({ open }) => {
-    const search = await searchContent(server, dir);
+    const search = await searchContent(server);
     const { client, close } = await open({ port: server.port });
     try {
       const said = await traced(async () => {
@@ -126,7 +120,7 @@ test.each(clients)(
 );
 
 test("the search finds what is there to be found", async () => {
-  const search = await searchContent(server, dir);
+  const search = await searchContent(server);
   const { client, close } = await (clients[0] as (typeof clients)[0]).open({ port: server.port });
   try {
     const said = await traced(async () => {

@@ -1,14 +1,48 @@
 // Has every store of a test file encrypt its sessions: loaded by jest where
 // REDIS_SESSION_STORE_TEST_SEALED is set. What a serializer writes then ends with MARK, which is how
-// `npm run test:sealed` finds content wherever it comes to light.
-import { MARK } from "../../tools/sealed-run.js";
+// `npm run test:sealed` finds content wherever it comes to light: every server that a test starts is
+// searched as well.
+import { appendFileSync } from "node:fs";
+import { ARGS, beginSearch, MARK } from "../../tools/sealed-run.js";
 
+type Servers = typeof import("../../tools/redis-server.js");
 type Encryption = typeof import("../../lib/session/encryption.js");
 type Serializers = typeof import("../../lib/session/serializer.js");
+
+/** Searches that have not ended. */
+const searches = new Set<{ end(): Promise<void> }>();
+/** Where content came to light. */
+const found: string[] = [];
+
+/** Has a server searched from now on; what is called before it stops. */
+async function searchedUntilEnd(server: { url: string; port: number }, password?: string) {
+  const search = await beginSearch(server, password);
+  const one = {
+    async end() {
+      if (!searches.delete(one)) return;
+      // One that is gone, or stands still, or refuses, gives no dump.
+      await search.dump().catch(() => {});
+      await search.end();
+      found.push(...search.found);
+      const file = process.env.REDIS_SESSION_STORE_TEST_SEARCHED as string;
+      appendFileSync(file, `${JSON.stringify(search.seen)}\n`);
+    },
+  };
+  searches.add(one);
+  return one;
+}
+
+// It comes before those of the tests, which stop their servers.
+afterAll(async () => {
+  await Promise.all(Array.from(searches, (search) => search.end()));
+  expect(found).toEqual([]);
+});
 
 /** What the mocks below share with the rest; only names with this prefix may be used in them. */
 const mockShared = {
   mark: MARK,
+  args: ARGS,
+  searchedUntilEnd,
   /** The rings of the stores of a test file, by their prefix. */
   rings: new Map<string, ReturnType<Encryption["keyringOf"]>>(),
   unmarked(value: string | Buffer): string | Buffer {
@@ -33,6 +67,29 @@ Object.assign(globalThis, {
     }
     return held;
   },
+});
+
+jest.mock("../../tools/redis-server.js", () => {
+  const actual: Servers = jest.requireActual("../../tools/redis-server.js");
+  const startRedis: Servers["startRedis"] = async (options = {}) => {
+    const { args = [] } = options;
+    // It holds no sessions.
+    if (args.includes("--sentinel")) return actual.startRedis(options);
+    const server = await actual.startRedis({ ...options, args: [...args, ...mockShared.args] });
+    const password = args[args.indexOf("--requirepass") + 1];
+    const search = await mockShared.searchedUntilEnd(
+      server,
+      args.includes("--requirepass") ? password : undefined,
+    );
+    return {
+      ...server,
+      async stop() {
+        await search.end();
+        await server.stop();
+      },
+    };
+  };
+  return { ...actual, startRedis };
 });
 
 jest.mock("../../lib/session/encryption.js", () => {

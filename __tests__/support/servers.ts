@@ -4,8 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createClient } from "redis";
 import { type RedisServer, startRedis } from "../../tools/redis-server.js";
-import { ARGS, searchContent } from "../../tools/sealed-run.js";
-import { isSealed, until } from "./store.js";
+import { until } from "./store.js";
 
 /** Anything that Redis answers. */
 type Reply = unknown;
@@ -22,25 +21,6 @@ export interface Server {
 /** Starts one server; `options` as for startRedis. */
 export async function startServer(options: Parameters<typeof startRedis>[0] = {}): Promise<Server> {
   return watch(await startRedis(options));
-}
-
-/** One server of which a sealed run searches every command and its dumps for content, when it stops. */
-export async function startSearchedServer(): Promise<Server> {
-  if (!isSealed) return startServer();
-  const dir = await mkdtemp(join(tmpdir(), "redis-session-store-search-"));
-  const server = await startServer({ args: ARGS, dir });
-  const search = await searchContent(server, dir);
-  return {
-    ...server,
-    async stop() {
-      try {
-        await search.end();
-      } finally {
-        await server.stop();
-        rmSync(dir, { recursive: true, force: true });
-      }
-    },
-  };
 }
 
 function watch(server: RedisServer): Server {

@@ -1,10 +1,10 @@
 import { plain, singles } from "../conformance/clients.js";
-import { type Server, startSearchedServer } from "../support/servers.js";
+import { type Server, startServer } from "../support/servers.js";
 import { userIndexSuite } from "../support/user-index-suite.js";
 
 let server: Server;
 beforeAll(async () => {
-  server = await startSearchedServer();
+  server = await startServer();
 });
 afterAll(() => server?.stop());
 
