@@ -94,7 +94,7 @@ export async function comparison({ quick, progress }) {
       commands: /** @type {number[]} */ ([]),
     }));
     for (const { store } of contenders) await fill(store, DAY_MS);
-    const load = { batches: 4, concurrency: 64 };
+    const load = { batches: 10, concurrency: 64 };
     for (let round = -2; round < rounds; round++) {
       for (const { store, app, cpu, commands } of alternate(contenders, Math.max(0, round))) {
         await admin.configResetStat();

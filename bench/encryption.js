@@ -37,7 +37,7 @@ const rows = [
   },
 ];
 
-const LOAD = { batches: 3, concurrency: 64 };
+const LOAD = { batches: 10, concurrency: 64 };
 
 /**
  * What encryption costs.

@@ -1,5 +1,6 @@
 import { connect } from "./contenders.js";
 import { alternate, spread } from "./measure.js";
+import { sizeFor } from "./operations.js";
 import { Helper } from "./processes.js";
 import { DAY_MS, HOT } from "./sessions.js";
 import { perOperation, range, times, verdict } from "./table.js";
@@ -25,6 +26,7 @@ const END = /** @type {OperationName} */ ("destroy");
  * @property {Name} than
  * @property {string} [thanFile] of the other one
  * @property {number} [more] how many commands more it may send; without that only the time counts
+ * @property {boolean} [isControl] it has no goal: what is found is the error of measurement
  */
 
 const CHANNELS = {
@@ -46,7 +48,7 @@ const READS = {
 
 /** @type {Comparison[]} */
 const comparisons = [
-  { ...READS, what: "nothing: the same twice" },
+  { ...READS, what: "nothing: the same twice", isControl: true },
   { ...CHANNELS, ...READS },
   { ...CHANNELS, operation: READ, name: "ours with cache", than: "ours with cache" },
   { ...CHANNELS, operation: SAVE, name: "ours", than: "ours" },
@@ -56,10 +58,12 @@ const comparisons = [
 ];
 
 /** So many rounds are for the compiler. */
-const WARM = 10;
+const WARM = 2;
 
-/** Short ones, so that both contenders meet the same moods of the machine. */
-const LOAD = { batches: 1, concurrency: 64, by: "cpu" };
+/** A round is short, so that both contenders meet the same moods of the machine. */
+const LOAD = { concurrency: 64, by: "cpu" };
+/** Operations in a round. */
+const SIZE = 20 * HOT;
 
 /**
  * What the store does besides, and what that costs whoever does not use it.
@@ -69,12 +73,12 @@ const LOAD = { batches: 1, concurrency: 64, by: "cpu" };
  */
 export async function extras({ url, quick, progress }) {
   const pairs = quick ? 2 : 8;
-  const rounds = quick ? 6 : 40;
+  const rounds = quick ? 2 : 10;
   const admin = await connect(url);
   const rows = [];
   try {
     for (const [place, comparison] of comparisons.entries()) {
-      const { what, operation, name, more } = comparison;
+      const { what, operation, name, more, isControl = false } = comparison;
       /** @type {Pair[]} */
       const found = [];
       for (let pair = 0; pair < pairs; pair++) {
@@ -96,8 +100,8 @@ export async function extras({ url, quick, progress }) {
         perOperation(of((pair) => pair.own).median),
         range(ratio),
         `${before.toFixed(2)} → ${sent.toFixed(2)}`,
-        goals.join(", "),
-        verdict(isFast && (more === undefined || sent - before <= more)),
+        isControl ? "–" : goals.join(", "),
+        isControl ? "–" : verdict(isFast && (more === undefined || sent - before <= more)),
       ]);
     }
   } finally {
@@ -108,8 +112,7 @@ export async function extras({ url, quick, progress }) {
     text: `As in “The store”, with a cookie of one day. Each is beside the same store without it: for the channels a
 build in which the question whether anybody listens is taken out, for \`endings\` the option left out. What is told
 is the time of all processors in the process, for what both do is the same but for a few comparisons, and
-by the clock Redis and the machine are most of it. In ${rounds} rounds both take turns with ${HOT} operations (20 times as many
-from memory). The ratio is the median over the rounds; told are the median, the smallest and the largest of
+by the clock Redis and the machine are most of it. In ${rounds} rounds both take turns with ${SIZE} operations. The ratio is the median over the rounds; told are the median, the smallest and the largest of
 ${pairs} pairs of processes, since two processes with the same code are not equally fast: the first row shows it. An
 ending with \`endings\` may send one command more, in the same round trip; what it takes longer has no goal.`,
     tables: [
@@ -144,11 +147,12 @@ async function measure({ operation, name, file, than, thanFile }, url, rounds, p
   const own = make(file ?? "contender.js", name);
   const cells = [without, own];
   const about = { operation, maxAge: DAY_MS };
+  const load = { ...LOAD, batches: SIZE / sizeFor(name) };
   try {
     for (const { helper } of cells) await helper.ask({ do: "fill", maxAge: DAY_MS });
     for (let round = -WARM; round < rounds; round++) {
       for (const { helper, spent } of alternate(cells, round + WARM + pair)) {
-        const us = /** @type {number} */ (await helper.ask({ do: "time", ...about, ...LOAD }));
+        const us = /** @type {number} */ (await helper.ask({ do: "time", ...about, ...load }));
         if (round >= 0) spent.push(us);
       }
     }

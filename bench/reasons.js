@@ -7,7 +7,7 @@ const REASONS = [
     "**With cache, beside JSON.parse alone**: that one answers before it returns. Ours hands over all answers of a turn of the event loop at its end, which costs this loop something and saves an app more (see “Requests through Express”), finds the session in an LRU, and notes what it was so that a save can compare.",
   ],
   [
-    /set, (new session|loaded and changed)/,
+    /^\| set, (new session|loaded and changed)/,
     "**Saves, beside connect-redis**: it writes whatever is there. Ours waits for its turn behind other saves of the session, and on a server without a comparison of its own a script reads what is there and compares 500 bytes before it writes; with one core for the app and one for Redis, the time of both counts.",
   ],
   [
@@ -15,7 +15,7 @@ const REASONS = [
     "**Beside the floor**: the floor forgets what it has handed out. Ours notes it for the session, again for the Session object that express-session makes of it, and looks whether there is something to renew; more objects for each request also keep the garbage collector busy, which shows on this machine.",
   ],
   [
-    /channels, nobody listens|endings .*(read-only|set)/,
+    /^\| (channels, nobody listens|endings .*(read-only|set))/,
     "**What is not used**: the code without it is the same but for a few comparisons, and the commands are the same. What is left is the spread of the machine; see the smallest and the largest.",
   ],
   [
