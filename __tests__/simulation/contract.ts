@@ -1,6 +1,7 @@
 // The store's contract: what must hold at the end of every run. This file is the specification.
 
 import {
+  areTaken,
   asksForLess,
   boundOf,
   differences,
@@ -392,6 +393,16 @@ const usersFindTheirSessionsMeanwhile: Promised = (history, lenient) => {
   return undefined;
 };
 
+/** Who is refused because of the limit has as many sessions as are allowed, or may have. */
+const theRefusedHaveTooMany: Promised = (history) => {
+  const { limit } = history.rules;
+  if (limit === undefined) return undefined;
+  const lie = history.calls.find(
+    (call) => call.error === "ERR_TOO_MANY_SESSIONS" && !areTaken(history, call, limit),
+  );
+  return lie && `${shown(lie)}, but ${lie.user} had fewer than ${limit} sessions`;
+};
+
 /** 6. A process reads its own writes; and without a cache, everybody's. */
 const readsAreTrue: Promised = (history) => {
   for (const call of history.calls) {
@@ -471,7 +482,7 @@ const PROMISES: readonly (readonly Promised[])[] = [
   [theDeadStayDead, endingsEnd, lostLogoutsAreRepeated, theEndedAreNotRenewed],
   [livesAreBounded, nobodyDiesEarly, renewalsAreThere],
   [usersAreNotMixed],
-  [usersFindTheirSessions, usersFindTheirSessionsMeanwhile],
+  [usersFindTheirSessions, usersFindTheirSessionsMeanwhile, theRefusedHaveTooMany],
   [readsAreTrue, eventsAreTrue, notesAreTrue],
   [callsSettle],
   [savesLandOnce],

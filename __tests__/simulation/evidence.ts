@@ -284,7 +284,7 @@ export function isGone(history: History, call: Call): boolean {
       other.began < (call.ended as number) &&
       other.error !== undefined,
   );
-  if (isDoomed || isOneTooMany(history, call.user, call.ended as number)) return true;
+  if (isDoomed || isOneTooMany(history, call.sid, call.user, call.ended as number)) return true;
   const versions = history.during(call.sid, call.began, call.ended as number);
   return versions.some(
     (version) =>
@@ -517,10 +517,22 @@ export function isLostAndTrusted({ rules }: History, call: Call, version: Versio
   return version.why === "failed over" && call.beganAt <= version.time + slackOf(rules, idle) + 1;
 }
 
-/** Whether a removal was asked for. */
+/** Whether a removal was asked for, or made room for others. */
 export function isEnding(history: History, version: Version, before: Version): boolean {
-  const { sid, process, order } = version;
-  const isAsked = history.calls.some(
+  return (
+    isAskedToEnd(history, version, before) ||
+    isRevenant(history, version) ||
+    isOneTooMany(history, version.sid, before.user, version.order)
+  );
+}
+
+/** Whether somebody asks for what ends a session. */
+function isAskedToEnd(
+  { calls }: History,
+  { sid, process, order }: Version,
+  before: Version,
+): boolean {
+  return calls.some(
     (call) =>
       call.process === process &&
       call.began < order &&
@@ -529,21 +541,6 @@ export function isEnding(history: History, version: Version, before: Version): b
         (call.what === "destroyAllOf" && call.user === before.user && call.except !== sid) ||
         call.what === "clear"),
   );
-  return (
-    isAsked || isOneTooMany(history, before.user, version.order) || isRevenant(history, version)
-  );
-}
-
-/** Whether a user had more sessions than allowed until then, or may have had: one of them is ended. */
-function isOneTooMany(history: History, user: string | undefined, order: number): boolean {
-  const { limit } = history.rules;
-  if (limit === undefined || user === undefined) return false;
-  const sids = new Set(
-    history.calls
-      .filter((call) => call.what === "save" && call.user === user && call.began < order)
-      .map(({ sid }) => sid),
-  );
-  return sids.size > limit;
 }
 
 /** Whether a session that is removed was made anew by a late command, after it had been ended. */
@@ -680,6 +677,75 @@ export function whyTooMany(
     (call) => isUnknown(call) && (call.user === user || call.userBefore === user),
   );
   return isUnsure ? "nobody could write the index" : undefined;
+}
+
+/** The sessions that a user may have had at one time, and that others than the limit have not ended since. */
+function takenAt({ versions, calls, rules }: History, user: string, order: number): Set<string> {
+  const taken = new Set<string>();
+  for (const [sid, all] of versions) {
+    if (all.findLast((version) => version.order <= order)?.user === user) taken.add(sid);
+  }
+  const grace = LATEST * rules.timeout;
+  const at = calls.findLast(({ began }) => began <= order)?.beganAt ?? 0;
+  for (const call of calls) {
+    if (call.began > order) break;
+    if (call.user !== user && call.userBefore !== user) continue;
+    if (call.what !== "save" && call.what !== "touch") continue;
+    // A place that was taken in vain may be given back a while later.
+    const isInVain = call.error !== undefined || call.answer === "GONE";
+    const isLate = isInVain && (call.endedAt ?? at) + grace >= at;
+    if (isUnderWay(call, order) || isUnknown(call) || isLate) taken.add(call.sid);
+  }
+  return taken;
+}
+
+function ordersOf({ versions }: History): number[] {
+  return [...versions.values()].flat().map(({ order }) => order);
+}
+
+/** Whether at some time during a call so many other sessions were a user's, or may have been. */
+export function areTaken(history: History, call: Call, limit: number): boolean {
+  const ended = call.ended as number;
+  const orders = [...history.calls.map(({ began }) => began), ...ordersOf(history)];
+  return orders.some((order) => {
+    if (order < call.began || order > ended) return false;
+    const taken = takenAt(history, call.user as string, order);
+    taken.delete(call.sid);
+    return taken.size >= limit;
+  });
+}
+
+/**
+ * Whether a session was one too many of its user's until then: at some time since it was theirs there
+ * were more than are allowed, without those that the limit has taken since.
+ */
+function isOneTooMany(
+  history: History,
+  sid: string,
+  user: string | undefined,
+  order: number,
+): boolean {
+  const { limit, rejects } = history.rules;
+  if (limit === undefined || rejects || user === undefined) return false;
+  const since = becameOf(history, sid, user, order)?.order ?? order;
+  /** When the limit took others. */
+  const took: { readonly sid: string; readonly order: number }[] = [];
+  const moments = [...history.calls.map(({ began }) => began), ...ordersOf(history)];
+  for (const all of history.versions.values()) {
+    for (const [index, each] of all.entries()) {
+      const old = all[index - 1];
+      if (each.why !== "removed" || old?.user !== user || each.sid === sid) continue;
+      if (!isAskedToEnd(history, each, old)) took.push(each);
+    }
+  }
+  return moments.some((moment) => {
+    if (moment < since || moment >= order) return false;
+    const taken = takenAt(history, user, moment);
+    for (const each of took) {
+      if (each.order > moment && each.order < order) taken.delete(each.sid);
+    }
+    return taken.add(sid).size > limit;
+  });
 }
 
 /* 6. Reads */

@@ -1,7 +1,7 @@
 import type { SessionData } from "express-session";
 import { createClientPool } from "redis";
 import { RedisStore, type RedisStoreOptions } from "../../lib/index.js";
-import { INDEX_EVICT, REMOVE_SEEN } from "../../lib/users/scripts.js";
+import { INDEX_EVICT, INDEX_PAGE, REMOVE_SEEN } from "../../lib/users/scripts.js";
 import { poolOptions } from "../conformance/clients.js";
 import { record } from "../support/recording.js";
 import { compares, warmUp } from "../support/requests.js";
@@ -344,6 +344,23 @@ describe("who is who", () => {
     session.user = "ada";
     expect(await store.set("s", session)).toBe("GONE");
     expect(await store.set("next", sessionOf({ user: "ada" }))).toBe("OK");
+  });
+
+  test("a place that is given back while it is looked for is taken", async () => {
+    const options = {
+      prefix: freshPrefix(),
+      userId,
+      maxSessionsPerUser: 1,
+      onLimit: "reject" as const,
+    };
+    const other = makeStore(client, options);
+    await other.set("a", sessionOf({ user: "ada" }));
+    const slow = through(client, async (command, send) => {
+      if (command[1] === INDEX_PAGE.sha) await other.destroy("a");
+      return send();
+    });
+    expect(await makeStore(slow, options).set("b", sessionOf({ user: "ada" }))).toBe("OK");
+    expect(await sidsOf(other, "ada")).toEqual(["b"]);
   });
 
   test("looking at the sessions of a user does not take the place of a login under way", async () => {

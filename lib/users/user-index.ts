@@ -357,10 +357,15 @@ export class UserIndex implements Registry {
     });
   }
 
-  /** Looks for entries whose sessions are gone, until so many are dropped; whether there were any. */
+  /**
+   * Looks for entries whose sessions are gone, until so many are dropped; whether a place is free: others
+   * may have freed one as well.
+   */
   async #forgetDead(user: string, most: number): Promise<boolean> {
     let found = 0;
+    let taken = 0;
     for await (const { entries, now } of this.#entries.of(user)) {
+      taken += entries.filter((entry) => !isLeaving(entry)).length;
       const here = entries.filter(
         (entry) => !isLeaving(entry) && !isComing(entry, now, this.grace),
       );
@@ -373,7 +378,7 @@ export class UserIndex implements Registry {
         if (found >= most) return true;
       }
     }
-    return found > 0;
+    return found > 0 || taken < this.#users.limit;
   }
 }
 
