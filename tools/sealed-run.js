@@ -1,7 +1,6 @@
 // Looks for the content of sessions in all that a Redis server shows: in a record of every command
 // and in dumps, while the tests run with encryption.
 
-import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -25,7 +24,7 @@ const END = "the-search-is-over";
 const EVERY = 2000;
 
 /** How long a server may take for an answer, in ms; one that stands still gives none. */
-const PATIENCE = 5000;
+const PATIENCE = 10_000;
 
 /** Texts quoted from what was found, at most. */
 const MOST = 20;
@@ -46,26 +45,47 @@ class Search {
   found = [];
   #server;
   #password;
+  /** @type {import("node:net").Socket | undefined} */
   #socket;
-  /** The server has recorded its last command, or is gone. */
+  #isOver = false;
+  /** Ends with `#isOver`. */
   #over;
+  /** @type {() => void} */
+  #end = () => {};
 
   /** @param {{ url: string, port: number }} server @param {string} [password] */
   constructor(server, password) {
     this.#server = server;
     this.#password = password;
-    this.#socket = connect(server.port, "127.0.0.1");
-    // A server that dies takes the connection with it.
-    this.#socket.on("error", () => {});
-    if (password !== undefined) this.#socket.write(`AUTH ${password}\r\n`);
-    this.#socket.write("MONITOR\r\n");
-    const lines = createInterface({ input: this.#socket, crlfDelay: Number.POSITIVE_INFINITY });
-    this.begun = Promise.race([once(lines, "line"), once(this.#socket, "close")]);
     this.#over = new Promise((resolve) => {
-      this.#socket.once("close", resolve);
-      lines.on("line", (line) => line.includes(END) && resolve(undefined));
+      this.#end = () => {
+        this.#isOver = true;
+        resolve(undefined);
+      };
     });
-    lines.on("line", (line) => this.#look("Commands", line));
+  }
+
+  /** Records every command from here on. */
+  async record() {
+    const socket = connect(this.#server.port, "127.0.0.1");
+    this.#socket = socket;
+    // The server has died, or a test has cut all its connections.
+    socket.on("error", () => {});
+    if (this.#password !== undefined) socket.write(`AUTH ${this.#password}\r\n`);
+    socket.write("MONITOR\r\n");
+    const lines = createInterface({ input: socket, crlfDelay: Number.POSITIVE_INFINITY });
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    // The end of the socket says as much.
+    lines.on("error", () => {});
+    await Promise.race([new Promise((resolve) => lines.once("line", resolve)), closed]);
+    lines.on("line", (line) => {
+      this.#look("Commands", line);
+      if (line.includes(END)) this.#end();
+    });
+    void closed.then(async () => {
+      await delay(20, undefined, { ref: false });
+      if (!this.#isOver) await this.record();
+    });
   }
 
   /** @param {"Commands" | "Dumps"} where @param {string} text */
@@ -96,11 +116,14 @@ class Search {
     });
   }
 
-  /** Ends when all commands that the server has done are looked through. */
+  /** Ends when all commands that the server has done are looked through, or it gives no answer. */
   async end() {
-    await this.#asked((client) => client.sendCommand(["ECHO", END])).catch(() => {});
-    await Promise.race([this.#over, delay(PATIENCE, undefined, { ref: false })]);
-    this.#socket.destroy();
+    await this.#asked((client) => client.sendCommand(["ECHO", END])).then(
+      () => Promise.race([this.#over, delay(PATIENCE, undefined, { ref: false })]),
+      () => {},
+    );
+    this.#end();
+    this.#socket?.destroy();
   }
 
   /** @param {(client: import("redis").RedisClientType) => Promise<unknown>} work */
@@ -141,7 +164,7 @@ export function shown({ commands, sealedCommands, dumps, sealedDumps }) {
  */
 export async function beginSearch(server, password) {
   const search = new Search(server, password);
-  await search.begun;
+  await search.record();
   return search;
 }
 
@@ -156,10 +179,10 @@ export async function searchContent(server) {
   const search = await beginSearch(server);
   const ending = new AbortController();
   const { signal } = ending;
-  const dump = () => search.dump().catch((error) => search.found.push(`no dump: ${error}`));
   const dumping = (async () => {
     while (!signal.aborted) {
-      await dump();
+      // A busy one gives the next.
+      await search.dump().catch(() => {});
       await delay(EVERY, undefined, { signal }).catch(() => {});
     }
   })();
@@ -167,7 +190,7 @@ export async function searchContent(server) {
     async end() {
       ending.abort();
       await dumping;
-      await dump();
+      await search.dump();
       await search.end();
       const { seen, found } = search;
       const what = shown(seen);

@@ -6,10 +6,12 @@ import {
   connect,
   freshPrefix,
   makeStore,
+  plainOf,
   rawOf,
   refusal,
   sessionOf,
   type TestClient,
+  unlessSealed,
   url,
 } from "../support/store.js";
 import { withMember } from "../support/through.js";
@@ -96,7 +98,8 @@ describe("where the server compares by itself", () => {
     expect(await store.set("sid", mine)).toBe("OK");
     const after = String(await raw.get(key));
     expect(JSON.parse(after)).toMatchObject({ n: 1 });
-    expect(subject.sent()).toEqual([
+    const sent = subject.sent().map((command) => command.map((part) => plainOf(key, part)));
+    expect(sent).toEqual([
       ["SET", key, after, "IFEQ", before, "PX", expect.stringMatching(/^\d+$/)],
     ]);
   });
@@ -120,17 +123,21 @@ describe("where the server compares by itself", () => {
     expect(await raw.exists(key)).toBe(false);
   });
 
-  test("a session that is what it was again by the second question is written", async () => {
-    const { subject, store, mine, key } = await stored("compares");
-    const there = String(await raw.get(key));
-    await raw.set(key, "something else");
-    subject.before = (command) => (command.includes("GET") ? raw.set(key, there) : undefined);
-    mine.n = 1;
-    expect(await store.set("sid", mine)).toBe("OK");
-    expect(subject.sent()).toHaveLength(2);
-    expect(JSON.parse(String(await raw.get(key)))).toMatchObject({ n: 1 });
-    expect(await raw.pttl(key)).toBeGreaterThan(0);
-  });
+  // It puts back what it has read, opened.
+  unlessSealed.test(
+    "a session that is what it was again by the second question is written",
+    async () => {
+      const { subject, store, mine, key } = await stored("compares");
+      const there = String(await raw.get(key));
+      await raw.set(key, "something else");
+      subject.before = (command) => (command.includes("GET") ? raw.set(key, there) : undefined);
+      mine.n = 1;
+      expect(await store.set("sid", mine)).toBe("OK");
+      expect(subject.sent()).toHaveLength(2);
+      expect(JSON.parse(String(await raw.get(key)))).toMatchObject({ n: 1 });
+      expect(await raw.pttl(key)).toBeGreaterThan(0);
+    },
+  );
 
   test("a command that the client sent twice counts as written, with its expiry", async () => {
     const { subject, store, mine, key } = await stored("compares", { ttl: 100 });

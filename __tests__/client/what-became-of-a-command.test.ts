@@ -109,6 +109,33 @@ test.each([4, 5, 6] as const)(
   },
 );
 
+test.each([4, 5, 6] as const)(
+  "redis %i: what still lies with the client at its deadline is never written",
+  async (version) => {
+    const { client, close } = newClient(version, { url: server.url });
+    await client.connect();
+    const port = portOf({ client });
+    const key = `${freshPrefix()}sid`;
+    expect(await port.set(key, "1", null)).toBe(true);
+    server.kill("SIGSTOP");
+    try {
+      // More than the system takes of what a server does not read: what follows it in the same turn waits.
+      const before = client.sendCommand(["SET", `${key}2`, "x".repeat(64_000_000)]);
+      before.catch(() => {});
+      const error = await refusal(port.set(key, "2", null));
+      expect(error.code).toBe("ERR_TIMEOUT");
+      server.kill("SIGCONT");
+      await before;
+      expect(await client.sendCommand(["ECHO", "after"])).toBe("after");
+      expect(await server.command("GET", key)).toBe("1");
+    } finally {
+      server.kill("SIGCONT");
+      await server.command("DEL", `${key}2`);
+      close();
+    }
+  },
+);
+
 /** What the client does with a write that was given up, when it has another connection. */
 function givenUpForGood(
   ways: readonly Way<never>[],

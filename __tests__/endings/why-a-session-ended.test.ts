@@ -19,6 +19,7 @@ import {
   refusal,
   sessionOf,
   type TestClient,
+  unlessSealed,
   until,
 } from "../support/store.js";
 import { tick, userId } from "../support/user-index-suite.js";
@@ -119,25 +120,29 @@ describe("whyGone", () => {
     expect(why).toMatchObject({ reason: "revoked", because: "first" });
   });
 
-  test("a session that was to be ended, and is another user's by then, has no note", async () => {
-    const store = remembering({ userId });
-    await store.set("sid", ofAda());
-    const ofBob = JSON.stringify(sessionOf({ user: "bob" }));
-    let isBobs = false;
-    const recorded = record(client, async (_, reply) => {
-      const isRead = JSON.stringify(reply ?? null).includes("ada");
-      if (isRead && !isBobs) {
-        isBobs = true;
-        await rawOf(client).set(`${store.prefix}sid`, ofBob);
-      }
-      return reply;
-    });
-    const other = remembering({ userId, prefix: store.prefix }, recorded.client);
-    expect(await other.destroyAllOf("ada", { because: "the password was changed" })).toBe(0);
-    expect(isBobs).toBe(true);
-    expect(await rawOf(client).get(`${store.prefix}sid`)).toBe(ofBob);
-    expect(await notes(store)).toEqual([]);
-  });
+  // It looks for the user in what Redis answers.
+  unlessSealed.test(
+    "a session that was to be ended, and is another user's by then, has no note",
+    async () => {
+      const store = remembering({ userId });
+      await store.set("sid", ofAda());
+      const ofBob = JSON.stringify(sessionOf({ user: "bob" }));
+      let isBobs = false;
+      const recorded = record(client, async (_, reply) => {
+        const isRead = JSON.stringify(reply ?? null).includes("ada");
+        if (isRead && !isBobs) {
+          isBobs = true;
+          await rawOf(client).set(`${store.prefix}sid`, ofBob);
+        }
+        return reply;
+      });
+      const other = remembering({ userId, prefix: store.prefix }, recorded.client);
+      expect(await other.destroyAllOf("ada", { because: "the password was changed" })).toBe(0);
+      expect(isBobs).toBe(true);
+      expect(await rawOf(client).get(`${store.prefix}sid`)).toBe(ofBob);
+      expect(await notes(store)).toEqual([]);
+    },
+  );
 
   test.each<[string, string[]]>([
     ["of a reason that there is not", ["reason", "constructor", "at", "1"]],
