@@ -101,16 +101,11 @@ class Search {
   async dump() {
     await this.#asked(async (client) => {
       const settings = await client.configGet(["dir", "dbfilename"]);
-      // A replica may be served with a dump just now.
-      for (let tries = 1; ; tries++) {
-        try {
-          await client.sendCommand(["SAVE"]);
-          break;
-        } catch (error) {
-          if (tries === 10 || !/in progress/i.test(String(error))) throw error;
-          await delay(100);
-        }
-      }
+      // SAVE would keep the tests waiting. A replica may be served with a dump just now.
+      const isIdle = async () => /rdb_bgsave_in_progress:0/.test(await client.info("persistence"));
+      while (!(await isIdle())) await delay(50);
+      await client.sendCommand(["BGSAVE"]);
+      while (!(await isIdle())) await delay(50);
       const file = join(String(settings.dir), String(settings.dbfilename));
       this.#look("Dumps", await readFile(file, "latin1"));
     });
