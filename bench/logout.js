@@ -25,12 +25,12 @@ export async function logout({ url, quick, progress }) {
     for (let index = 0; index < logouts; index++) {
       const sid = newSid();
       await store.set(sid, newSession(sid, null, DAY_MS));
-      while (!isCached(store, sid)) await store.get(sid);
+      while (!(await isCached(store, sid))) await store.get(sid);
       cached++;
       /** @type {Promise<string>} */
       const acknowledged = elsewhere.ask({ sid });
       // As often as requests of a busy server could come.
-      while (isCached(store, sid) || (await store.get(sid)) !== null) await turn();
+      while ((await isCached(store, sid)) || (await store.get(sid)) !== null);
       const gone = now();
       times.push((gone - Number(await acknowledged)) / 1000);
       progress("logout", (index + 1) / logouts);
@@ -58,14 +58,13 @@ Below zero the other process knew before the one that asked. Every one of the ${
   };
 }
 
-/** @param {RedisStore} store @param {string} sid */
-function isCached(store, sid) {
+/** Whether it comes from memory: then it is there at the end of the turn, before any answer of Redis. @param {RedisStore} store @param {string} sid */
+async function isCached(store, sid) {
   let isThere = false;
-  let isOver = false;
   store.get(sid, (_error, session) => {
-    isThere = !isOver && session !== null;
+    isThere = Boolean(session);
   });
-  isOver = true;
+  await turn();
   return isThere;
 }
 
