@@ -14,6 +14,9 @@ export function giveWay(pid) {
   if (HAS_CORES) spawnSync("chrt", ["--all-tasks", "--idle", "--pid", "0", String(pid)]);
 }
 
+/** @param {string} cores @param {number} pid */
+const put = (cores, pid) => HAS_CORES && spawnSync("taskset", ["-acp", cores, String(pid)]);
+
 /**
  * Gives one process the first core for itself, of these; the others get the rest.
  *
@@ -21,9 +24,11 @@ export function giveWay(pid) {
  * @param {number[]} others
  */
 export function giveCore(pid, others) {
-  if (!HAS_CORES) return;
-  const put = (/** @type {number} */ process, /** @type {string} */ cores) =>
-    spawnSync("taskset", ["-acp", cores, String(process)]);
-  put(pid, "0");
-  for (const other of others) put(other, `1-${availableParallelism() - 1}`);
+  put("0", pid);
+  for (const other of others) put(`1-${availableParallelism() - 1}`, other);
+}
+
+/** Lets a process have all cores again. @param {number} pid */
+export function giveAllCores(pid) {
+  put(`0-${availableParallelism() - 1}`, pid);
 }
