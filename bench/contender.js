@@ -1,11 +1,11 @@
 import crypto from "node:crypto";
 import { syncBuiltinESMExports } from "node:module";
-import { setTimeout as delay, setImmediate as immediate } from "node:timers/promises";
-import { asPromise, CONTENDERS, connect, fill } from "./contenders.js";
+import { CONTENDERS, connect } from "./contenders.js";
+import { countSent, fillHot } from "./hot.js";
 import { time } from "./measure.js";
 import { OPERATIONS, oneByOne, sizeFor } from "./operations.js";
 import { serve } from "./processes.js";
-import { HOT, sids } from "./sessions.js";
+import { HOT } from "./sessions.js";
 
 /**
  * One contender in a process of its own.
@@ -20,18 +20,12 @@ import { HOT, sids } from "./sessions.js";
 const [name, url] = /** @type {[import("./contenders.js").Name, string]} */ (process.argv.slice(2));
 const client = await connect(url);
 const contender = CONTENDERS[name](client);
-const isCached = name.endsWith("cache");
 /** @type {Map<string, import("./measure.js").Work>} */
 const works = new Map();
 
 serve(async (/** @type {Request} */ request) => {
   if (request.do === "fill") {
-    await fill(contender, request.maxAge);
-    do {
-      await Promise.all(sids.map((sid) => asPromise((done) => contender.read(sid, done))));
-      // The cache is on when it has its connection.
-      if (isCached) await delay(5);
-    } while (isCached && !(await isHot()));
+    await fillHot(contender, request.maxAge, name.endsWith("cache"));
     return;
   }
   const { operation, maxAge } = request;
@@ -43,25 +37,10 @@ serve(async (/** @type {Request} */ request) => {
   };
   works.set(key, work);
   if (request.do === "time") return time(work, request);
-  if (request.do === "commands") return commands(await work.prepare());
+  if (request.do === "commands") return countSent(client, await work.prepare());
   if (request.do === "sealings") return sealings(await work.prepare());
   return oneByOne(request.count, await work.prepare());
 });
-
-/** How many commands one operation sends. @param {Awaited<ReturnType<import("./measure.js").Work["prepare"]>>} operation */
-async function commands(operation) {
-  let sent = 0;
-  const send = client.sendCommand.bind(client);
-  client.sendCommand = /** @type {typeof send} */ (
-    (/** @type {Parameters<typeof send>} */ ...args) => {
-      sent++;
-      return send(...args);
-    }
-  );
-  await oneByOne(HOT, operation);
-  Reflect.deleteProperty(client, "sendCommand");
-  return sent / HOT;
-}
 
 /** How often one operation opens and seals a session. @param {Awaited<ReturnType<import("./measure.js").Work["prepare"]>>} operation */
 async function sealings(operation) {
@@ -84,12 +63,4 @@ async function sealings(operation) {
   Object.assign(crypto, { createCipheriv, createDecipheriv });
   syncBuiltinESMExports();
   return { opened: counted.opened / HOT, sealed: counted.sealed / HOT };
-}
-
-/** Whether all hot sessions come from memory: then they are there at the end of the turn, before any answer of Redis. */
-async function isHot() {
-  let answered = 0;
-  for (const sid of sids) contender.get(sid, () => answered++);
-  await immediate();
-  return answered === HOT;
 }

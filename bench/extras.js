@@ -1,11 +1,11 @@
 import { connect } from "./contenders.js";
-import { alternate, spread } from "./measure.js";
-import { sizeFor } from "./operations.js";
+import { spread } from "./measure.js";
 import { Helper } from "./processes.js";
 import { DAY_MS, HOT } from "./sessions.js";
 import { perOperation, range, times, verdict } from "./table.js";
 
-/** @typedef {import("./contenders.js").Name} Name */
+/** @typedef {import("./pair.js").Variant} Variant */
+/** @typedef {import("./pair.js").Took} Took */
 /** @typedef {import("./operations.js").OperationName} OperationName */
 
 /** By how much of its time an operation may take longer. */
@@ -21,48 +21,40 @@ const END = /** @type {OperationName} */ ("destroy");
  * @typedef {object} Comparison
  * @property {string} what
  * @property {OperationName} operation
- * @property {Name} name
- * @property {string} [file] of the contender
- * @property {Name} than
- * @property {string} [thanFile] of the other one
+ * @property {Variant} own
+ * @property {Variant} without
  * @property {number} [more] how many commands more it may send; without that only the time counts
  * @property {boolean} [isControl] it has no goal: what is found is the error of measurement
  */
 
-const CHANNELS = {
-  what: "channels, nobody listens",
-  file: "contender.js",
-  thanFile: "without-channels.js",
-};
+const CHANNELS = "channels, nobody listens";
 const ENDINGS = {
   what: "endings",
-  name: /** @type {Name} */ ("ours with endings"),
-  than: /** @type {Name} */ ("ours"),
-};
-
-const READS = {
-  operation: READ,
-  name: /** @type {Name} */ ("ours"),
-  than: /** @type {Name} */ ("ours"),
+  own: /** @type {Variant} */ ("ours with endings"),
+  without: /** @type {Variant} */ ("ours"),
 };
 
 /** @type {Comparison[]} */
 const comparisons = [
-  { ...READS, what: "nothing: the same twice", isControl: true },
-  { ...CHANNELS, ...READS },
-  { ...CHANNELS, operation: READ, name: "ours with cache", than: "ours with cache" },
-  { ...CHANNELS, operation: SAVE, name: "ours", than: "ours" },
+  {
+    what: "nothing: the same twice",
+    operation: READ,
+    own: "ours",
+    without: "ours#again",
+    isControl: true,
+  },
+  { what: CHANNELS, operation: READ, own: "ours", without: "ours#silent" },
+  { what: CHANNELS, operation: READ, own: "ours with cache", without: "ours with cache#silent" },
+  { what: CHANNELS, operation: SAVE, own: "ours", without: "ours#silent" },
   { ...ENDINGS, operation: READ, more: 0 },
   { ...ENDINGS, operation: SAVE, more: 0 },
   { ...ENDINGS, operation: END, more: 1 },
 ];
 
 /** So many rounds are for the compiler. */
-const WARM = 2;
+const WARM = 3;
 
-/** A round is short, so that both contenders meet the same moods of the machine. */
-const LOAD = { concurrency: 64, by: "cpu" };
-/** Operations in a round. */
+/** Operations in a round: short, so that both contenders meet the same moods of the machine. */
 const SIZE = 20 * HOT;
 
 /**
@@ -72,13 +64,13 @@ const SIZE = 20 * HOT;
  * @returns {Promise<import("./index.js").Section>}
  */
 export async function extras({ url, quick, progress }) {
-  const pairs = quick ? 2 : 8;
-  const rounds = quick ? 2 : 10;
+  const pairs = quick ? 2 : 6;
+  const rounds = quick ? 2 : 12;
   const admin = await connect(url);
   const rows = [];
   try {
     for (const [place, comparison] of comparisons.entries()) {
-      const { what, operation, name, more, isControl = false } = comparison;
+      const { what, operation, own, more, isControl = false } = comparison;
       /** @type {Pair[]} */
       const found = [];
       for (let pair = 0; pair < pairs; pair++) {
@@ -95,7 +87,7 @@ export async function extras({ url, quick, progress }) {
       if (more !== undefined) goals.push(`${more} more`);
       rows.push([
         what,
-        `${operation}: ${name}`,
+        `${operation}: ${own}`,
         perOperation(of((pair) => pair.without).median),
         perOperation(of((pair) => pair.own).median),
         range(ratio),
@@ -112,9 +104,11 @@ export async function extras({ url, quick, progress }) {
     text: `As in “The store”, with a cookie of one day. Each is beside the same store without it: for the channels a
 build in which the question whether anybody listens is taken out, for \`endings\` the option left out. What is told
 is the time of all processors in the process, for what both do is the same but for a few comparisons, and
-by the clock Redis and the machine are most of it. In ${rounds} rounds both take turns with ${SIZE} operations. The ratio is the median over the rounds; told are the median, the smallest and the largest of
-${pairs} pairs of processes, since two processes with the same code are not equally fast: the first row shows it. An
-ending with \`endings\` may send one command more, in the same round trip; what it takes longer has no goal.`,
+by the clock Redis and the machine are most of it. Both are in one process, since two processes with the same code
+are not equally fast; in ${rounds} rounds they take turns with ${SIZE} operations. The ratio is the median over the
+rounds; told are the median, the smallest and the largest of ${pairs} processes. The first row, the same store twice, shows
+what is error. An ending with \`endings\` may send one command more, in the same round trip; what it takes longer has
+no goal.`,
     tables: [
       {
         head: ["what", "operation", "without", "with", "× without", "commands", "goal", "met"],
@@ -126,7 +120,7 @@ ending with \`endings\` may send one command more, in the same round trip; what 
 }
 
 /**
- * What a pair of processes took, one with and one without: µs for each operation, and commands.
+ * What a pair took: µs for each operation, and commands.
  *
  * @typedef {{ without: number, own: number, ratio: number, commands: { without: number, own: number } }} Pair
  */
@@ -135,37 +129,24 @@ ending with \`endings\` may send one command more, in the same round trip; what 
  * @param {Comparison} comparison
  * @param {string} url
  * @param {number} rounds
- * @param {number} pair the how manieth
+ * @param {number} place the how manieth: in every other process they are the other way round
  * @returns {Promise<Pair>}
  */
-async function measure({ operation, name, file, than, thanFile }, url, rounds, pair) {
-  const make = (/** @type {string} */ from, /** @type {Name} */ who) => ({
-    helper: new Helper(from, who, url),
-    spent: /** @type {number[]} */ ([]),
-  });
-  const without = make(thanFile ?? "contender.js", than);
-  const own = make(file ?? "contender.js", name);
-  const cells = [without, own];
-  const about = { operation, maxAge: DAY_MS };
-  const load = { ...LOAD, batches: SIZE / sizeFor(name) };
+async function measure({ operation, own, without }, url, rounds, place) {
+  const variants = place % 2 === 0 ? [without, own] : [own, without];
+  const helper = new Helper("pair.js", url, ...variants);
+  const request = { operation, maxAge: DAY_MS, operations: SIZE, rounds, warm: WARM };
   try {
-    for (const { helper } of cells) await helper.ask({ do: "fill", maxAge: DAY_MS });
-    for (let round = -WARM; round < rounds; round++) {
-      for (const { helper, spent } of alternate(cells, round + WARM + pair)) {
-        const us = /** @type {number} */ (await helper.ask({ do: "time", ...about, ...load }));
-        if (round >= 0) spent.push(us);
-      }
-    }
-    const commandsOf = async (/** @type {Helper} */ helper) =>
-      /** @type {number} */ (await helper.ask({ do: "commands", ...about }));
-    const ratios = own.spent.map((us, round) => us / /** @type {number} */ (without.spent[round]));
+    const [one, other] = /** @type {[Took, Took]} */ (await helper.ask(request));
+    const [before, after] = place % 2 === 0 ? [one, other] : [other, one];
+    const ratios = after.spent.map((us, round) => us / /** @type {number} */ (before.spent[round]));
     return {
-      without: spread(without.spent).median,
-      own: spread(own.spent).median,
+      without: spread(before.spent).median,
+      own: spread(after.spent).median,
       ratio: spread(ratios).median,
-      commands: { without: await commandsOf(without.helper), own: await commandsOf(own.helper) },
+      commands: { without: before.commands, own: after.commands },
     };
   } finally {
-    await Promise.all(cells.map(({ helper }) => helper.stop()));
+    await helper.stop();
   }
 }
