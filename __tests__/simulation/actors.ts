@@ -363,8 +363,11 @@ export class Player {
   }
 
   async #why(): Promise<void> {
-    const sid = this.#stage.jars.get(this.#actor.browser);
-    if (sid === undefined || !this.#stage.history.rules.endings) return;
+    const { history, chance, jars } = this.#stage;
+    const ended = history.calls.findLast(({ what, answer }) => ENDINGS.has(what) && answer === 1);
+    const isOfEnded = chance.of(`${this.#actor.name} ${this.#step} why`) < 0.5;
+    const sid = (isOfEnded && ended?.sid) || jars.get(this.#actor.browser);
+    if (sid === undefined || !history.rules.endings) return;
     await this.#ask({ what: "whyGone", sid }, (store, done) => store.whyGone(sid, done));
   }
 
@@ -517,6 +520,9 @@ export class Player {
     });
   }
 }
+
+/** What ends one session. */
+const ENDINGS = new Set<What>(["destroy", "destroyOf"]);
 
 /** The rows of a listing. */
 async function listed(store: Store, from: From): Promise<Row[]> {

@@ -8,8 +8,10 @@ import {
   dueBefore,
   endingBefore,
   isAskedFor,
+  isAskedToEnd,
   isByTheClock,
   isConfirmed,
+  isEndedBySaving,
   isEnding,
   isFulfilled,
   isGone,
@@ -39,6 +41,7 @@ import {
   isUnknown,
   isWhole,
   isWholeOf,
+  lessActive,
   makersOf,
   mostLife,
   oldestCached,
@@ -49,6 +52,7 @@ import {
   untilOf,
   wants,
   wasEnded,
+  wasThereAsAWhole,
   wasThereUntilGone,
   when,
   whyTooMany,
@@ -155,6 +159,7 @@ const confirmedChangesWereThere: Promised = (history, lenient) => {
       const since = Math.min(call.began, ...tried);
       const versions = history.during(call.sid, since, call.ended as number);
       if (versions.some(({ places }) => samePlaces(places, call.places))) continue;
+      if (wasThereAsAWhole(history, call)) continue;
       return `${shown(call)}, but that was never there`;
     }
     for (const [place, wish] of call.wishes) {
@@ -403,6 +408,40 @@ const theRefusedHaveTooMany: Promised = (history) => {
   return lie && `${shown(lie)}, but ${lie.user} had fewer than ${limit} sessions`;
 };
 
+/** Only what is too much has to make room, and the one that was active last is not the first. */
+const onlyTheExcessLeaves: Promised = (history) => {
+  const { limit, rejects } = history.rules;
+  if (limit === undefined) return undefined;
+  for (const { version, before } of transitions(history)) {
+    const { user } = before;
+    if (version.why !== "removed" || user === undefined) continue;
+    if (isAskedToEnd(history, version, before) || isEndedBySaving(history, version, before))
+      continue;
+    if (!isEnding(history, version, before)) {
+      return `${when(version)}: ${version.sid} of ${user} was ended, and ${limit} sessions are allowed`;
+    }
+    const spared = rejects ? undefined : lessActive(history, version, user);
+    if (spared === undefined) continue;
+    return `${when(version)}: ${version.sid} of ${user} was ended, and not ${spared}, which was active before`;
+  }
+  return undefined;
+};
+
+/** In the end no index names a session that was made another user's. */
+const indexesAreTidy: Promised = ({ finale, versions, calls, rules, isTroubled }) => {
+  // Without a merge others do not know whose it was before, and neither do unconditional writes.
+  if (isTroubled || rules.conflict !== "merge") return undefined;
+  for (const [user, sids] of finale?.entered ?? []) {
+    for (const sid of sids) {
+      const last = versions.get(sid)?.at(-1);
+      if (last?.places == null || last.user === user) continue;
+      if (calls.some((call) => call.isWhole && call.sid === sid)) continue;
+      return `${sid} is ${last.user ?? "nobody"}'s, and the index of ${user} names it still`;
+    }
+  }
+  return undefined;
+};
+
 /** 6. A process reads its own writes; and without a cache, everybody's. */
 const readsAreTrue: Promised = (history) => {
   for (const call of history.calls) {
@@ -482,7 +521,13 @@ const PROMISES: readonly (readonly Promised[])[] = [
   [theDeadStayDead, endingsEnd, lostLogoutsAreRepeated, theEndedAreNotRenewed],
   [livesAreBounded, nobodyDiesEarly, renewalsAreThere],
   [usersAreNotMixed],
-  [usersFindTheirSessions, usersFindTheirSessionsMeanwhile, theRefusedHaveTooMany],
+  [
+    usersFindTheirSessions,
+    usersFindTheirSessionsMeanwhile,
+    theRefusedHaveTooMany,
+    onlyTheExcessLeaves,
+    indexesAreTidy,
+  ],
   [readsAreTrue, eventsAreTrue, notesAreTrue],
   [callsSettle],
   [savesLandOnce],

@@ -19,6 +19,9 @@ const PING_INTERVAL = 1000;
 /** By so much an idle timeout is another one, in ms: `originalMaxAge` drifts with the clock. */
 const DRIFT = 1000;
 
+/** By so much a life may be over sooner than the server thinks, by a clock that was set, in ms. */
+const SKEW = 500;
+
 /** For so many times `timeout` the store reckons with a command that got no answer. */
 const LATEST = 3;
 
@@ -135,6 +138,18 @@ export function wasThereUntilGone(history: History, call: Call, place: string): 
   if (gone === undefined || first === undefined || first.number > gone.number) return false;
   const versions = history.during(call.sid, first.began, gone.ended as number);
   return versions.some((version) => isFulfilled(wish, place, version));
+}
+
+/** The same of a call that writes its object as a whole. */
+export function wasThereAsAWhole(history: History, call: Call): boolean {
+  const own = history.calls.filter(
+    ({ object, number, places }) =>
+      object === call.object && number < call.number && samePlaces(places, call.places),
+  );
+  return own.some(({ answer, sid, began, ended = began }) => {
+    const versions = answer === "GONE" ? history.during(sid, began, ended) : [];
+    return versions.some(({ places }) => samePlaces(places, call.places));
+  });
 }
 
 /**
@@ -526,8 +541,17 @@ export function isEnding(history: History, version: Version, before: Version): b
   );
 }
 
+/** Whether who saves a session ends it by that: it asks for a life that is over, as its clock has it. */
+export function isEndedBySaving(history: History, version: Version, before: Version): boolean {
+  const { time } = version;
+  return callsFor(history, version).some(({ idle = Number.POSITIVE_INFINITY }) => {
+    const limit = limitOf(history.rules, idle);
+    return idle < SKEW || (before.created ?? time) + limit <= time + SKEW;
+  });
+}
+
 /** Whether somebody asks for what ends a session. */
-function isAskedToEnd(
+export function isAskedToEnd(
   { calls }: History,
   { sid, process, order }: Version,
   before: Version,
@@ -746,6 +770,39 @@ function isOneTooMany(
     }
     return taken.add(sid).size > limit;
   });
+}
+
+/**
+ * A session that was less active than one that has to make room, and keeps its place: it was done with
+ * before that was last changed, and is there long afterwards.
+ */
+export function lessActive(history: History, version: Version, user: string): string | undefined {
+  const { sid, order } = version;
+  const lastUse = history.calls.findLast(
+    (call) =>
+      call.sid === sid &&
+      call.what === "save" &&
+      call.user === user &&
+      call.wishes.size > 0 &&
+      isConfirmed(call) &&
+      (call.ended as number) < order,
+  );
+  if (lastUse === undefined) return undefined;
+  const until = order + 1;
+  const isIdle = (other: string) =>
+    other !== sid &&
+    history
+      .during(other, lastUse.began, Number.POSITIVE_INFINITY)
+      .every(({ order: at, user: its, why }) => (at > until ? why !== "removed" : its === user)) &&
+    isLoggedIn(history, other, user, lastUse.began) &&
+    history.calls.every(
+      (call) =>
+        call.sid !== other ||
+        call.what === "get" ||
+        (call.ended !== undefined && call.ended < lastUse.began && !isUnknown(call)) ||
+        call.began > until,
+    );
+  return [...history.versions.keys()].find(isIdle);
 }
 
 /* 6. Reads */

@@ -119,6 +119,8 @@ export interface Call {
 export interface Finale {
   /** When, in ms. */
   readonly at: number;
+  /** What the index of each user names, before anybody looks at it. */
+  readonly entered: ReadonlyMap<string, readonly string[]>;
   /** Live sessions by user, as Redis has them. */
   readonly live: ReadonlyMap<string, readonly string[]>;
   /** Sids by user as `sessionsOf` lists them. */

@@ -316,7 +316,11 @@ export const mutants = [
       "count() >= limit then return {0",
       "count() > limit then return {0",
     ],
-    ["the one that is written is evicted", "and sid ~= ARGV[1] then", "then"],
+    [
+      "the one that was active last makes room",
+      "put(ARGV[1], time[1] * 1000000 + time[2], ARGV[2])",
+      "put(ARGV[1], 8e15 - time[1] * 1000000 - time[2], ARGV[2])",
+    ],
     ["an entry ends before its session", "or now + px, sid)", "or now + px / 2, sid)"],
     [
       "an index ends with the first of its sessions",

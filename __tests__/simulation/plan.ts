@@ -332,7 +332,8 @@ const SCENES: readonly Scene[] = [
           steps.push(wait(chance, `wait ${actor} ${turn}`, [1, 2, 5, 30, 1200, 2000]));
           if (chance.of(`writes ${actor} ${turn}`) < (actor === 0 ? 0.7 : 0.15)) {
             steps.push({ do: "request" }, { do: "set", place: "y" }, { do: "save" });
-          } else steps.push({ do: "read" });
+          }
+          steps.push({ do: "read" }, { do: "read" }, { do: "read" });
         }
         return steps;
       }),
@@ -398,6 +399,29 @@ const SCENES: readonly Scene[] = [
         ),
         { do: "log in", user: chance.pick(USERS, `again ${actor}`) },
         { do: "save" },
+        { do: "respond" },
+      ]),
+  },
+  // A user logs in everywhere, while every session is at work.
+  {
+    sharesBrowser: false,
+    options: (chance) => ({
+      users: true,
+      limit: chance.pick([1, 1, 2], "limit"),
+      rejects: false,
+      touchAfter: 0,
+    }),
+    play: (chance) =>
+      [0, 1, 2].map((actor): Step[] => [
+        wait(chance, `first ${actor}`, [1, 30, 60]),
+        { do: "request" },
+        { do: "log in", user: "ada" },
+        { do: "save" },
+        ...[0, 1, 2, 3].flatMap((turn): Step[] => [
+          wait(chance, `turn ${turn} of ${actor}`, [0, 0, 3, 10]),
+          { do: "set", place: chance.pick(["x", "y"], `what ${turn} of ${actor}`) },
+          { do: "save" },
+        ]),
         { do: "respond" },
       ]),
   },

@@ -57,10 +57,14 @@ export function notesAreTrue(history: History): string | undefined {
     const isLost = [...history.forgotten, ...history.losses].some(
       (order) => order < (call.ended as number),
     );
-    const noted = endings.find(
-      ({ ended, answer }) => ended !== undefined && ended < call.began && answer === 1,
-    );
-    if (noted && noted.what !== "destroyAllOf" && !isLost) {
+    const removal = history.at(call.sid, call.began);
+    const isBy = ({ process, began, ended = Number.POSITIVE_INFINITY }: Call) =>
+      process === removal.process && began < removal.order && removal.order < ended;
+    // What empties the store leaves no notes.
+    if (removal.why !== "removed" || history.calls.some((by) => by.what === "clear" && isBy(by)))
+      continue;
+    const noted = endings.find((by) => isBy(by) && by.error === undefined);
+    if (noted && !isLost) {
       return `${shown(call)}, but ${shown(noted)}`;
     }
   }
