@@ -579,7 +579,10 @@ function isRevenant(history: History, version: Version): boolean {
       call.what === "destroy" &&
       call.sid === sid &&
       call.process === process &&
-      (call.ended ?? order) < (birth?.order ?? 0),
+      earlier.some(
+        ({ why, order: gone }) =>
+          why === "removed" && gone > call.began && gone < (birth?.order ?? 0),
+      ),
   );
 }
 
