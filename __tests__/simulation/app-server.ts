@@ -405,15 +405,6 @@ export function opened(stored: Buffer, sid: string): string {
   return plain.toString();
 }
 
-/** The same for readers, also where it is not known whose it is. */
-export function shownStored(stored: Buffer, sid: string): string {
-  try {
-    return opened(stored, sid);
-  } catch {
-    return `${stored.toString().slice(0, 30)}…`;
-  }
-}
-
 /** A stored session without what only the serializer knows of. */
 export function parse(text: string): Tree {
   const { salt: _, ...session } = JSON.parse(text) as Tree;

@@ -6,6 +6,7 @@ import type { Patch } from "./loader.js";
 import { type Plan, planOf } from "./plan.js";
 import { hashOf } from "./redis.js";
 import { catchRejections, type Outcome, run } from "./run.js";
+import { readable } from "./shown.js";
 import { shrunk } from "./shrink.js";
 
 /** What one worker is asked to do. */
@@ -109,6 +110,6 @@ async function explained(plan: Plan, outcome: Outcome, room: Room, shrink: boole
     promise,
     what,
     plan: short,
-    told: told.slice(0, end < 0 ? undefined : end),
+    told: readable(told.slice(0, end < 0 ? undefined : end)),
   };
 }

@@ -3,7 +3,15 @@
 // reads, compare-and-set with and without the server's own, and what became of a command are the
 // adapter's affair: the library's half that most findings were about would not run.
 import { EventEmitter } from "node:events";
-import { type Bytes, Refusal, type Reply, type SimulatedRedis, Status, textOf } from "./redis.js";
+import {
+  type Bytes,
+  digestOf,
+  Refusal,
+  type Reply,
+  type SimulatedRedis,
+  Status,
+  textOf,
+} from "./redis.js";
 import type { Chance, Clock, Time } from "./time.js";
 
 /** What may happen to the next command of a client. */
@@ -56,7 +64,8 @@ const LATENCIES = [0, 1, 1, 1, 2, 2, 3, 5, 8, 13];
 
 /** Session keys begin with this. */
 export const SESSIONS = "s:";
-const SEALED = /^rss1\./;
+/** A session as it is stored, in JSON or sealed. */
+const SESSION = /^(?:\{"|rss1\.)/;
 
 /** Which commands only read. */
 const READS = new Set([
@@ -445,22 +454,22 @@ function converted(reply: Reply, bytes: boolean): unknown {
 /** Shows a text or bytes to readers. */
 type Read = (value: Value) => string;
 
-/** What is sealed is shown as it was before that. */
+/** Sessions are shown by what is in them. */
 function readerOf(words: Value[], { shown }: Network): Read {
   const key = words.map(String).find((word) => word.startsWith(SESSIONS));
   return (value) => {
     const text = typeof value === "string" ? value : Buffer.from(value).toString("latin1");
-    if (!SEALED.test(text)) return text;
-    return `sealed ${shown(Buffer.from(text, "latin1"), (key ?? "").slice(SESSIONS.length))}`;
+    if (!SESSION.test(text)) return text;
+    return shown(Buffer.from(text, "latin1"), (key ?? "").slice(SESSIONS.length));
   };
 }
 
-/** A command for readers: a script by its first line of substance. */
+/** A command for readers: a script by its digest, as EVALSHA has it. */
 function shownCommand([name = "", ...rest]: Value[], read: Read): string {
   const words = rest.map((word) => {
     const text = read(word);
-    const isScript = text.includes("redis.call");
-    return isScript || text.length > 500 ? `${text.slice(0, 30)}…` : text === "" ? '""' : text;
+    if (text.includes("redis.call")) return digestOf(text);
+    return text.length > 500 ? `${text.slice(0, 30)}…` : text === "" ? '""' : text;
   });
   return [name, ...words].join(" ").replace(/[\n\r]/g, " ");
 }

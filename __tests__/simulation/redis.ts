@@ -87,7 +87,7 @@ const shas = new Map<string, string>();
 function shaOf(source: Bytes): string {
   let sha = shas.get(source);
   if (sha === undefined) {
-    sha = createHash("sha1").update(source, "latin1").digest("hex");
+    sha = digestOf(source);
     shas.set(source, sha);
   }
   return sha;
@@ -549,6 +549,11 @@ function withScores(part: [Bytes, number][], isWanted: boolean): Reply {
   return isWanted
     ? part.flatMap(([member, value]) => [member, formatted(value, 17)])
     : part.map(([member]) => member);
+}
+
+/** The digest by which a script is called, and by which scripts know what a key held. */
+export function digestOf(text: Bytes): string {
+  return createHash("sha1").update(text, "latin1").digest("hex");
 }
 
 /** FNV-1a; `from` is the hash of what comes before the text. */

@@ -1,11 +1,12 @@
 // Runs one plan from its beginning to its rest, and asks the contract what it says.
 import { Player, type Stage, sessionOf } from "./actors.js";
-import { AppServer, PREFIX, type Room, SCRIPTS, shownStored } from "./app-server.js";
+import { AppServer, PREFIX, type Room } from "./app-server.js";
 import { Link, type Network, OBSERVER, type SimulatedClient } from "./client.js";
 import { type Broken, contract, type Leniencies } from "./contract.js";
 import { type Finale, History, placesOf, type Rules, type Why } from "./history.js";
 import { type Plan, TIMEOUT, type Trouble, TTL, USERS, type Variant } from "./plan.js";
-import { type Cause, type Change, hashOf, SimulatedRedis, type Stored } from "./redis.js";
+import { type Cause, type Change, digestOf, hashOf, SimulatedRedis, type Stored } from "./redis.js";
+import { named, shownStored } from "./shown.js";
 import { Chance, Time } from "./time.js";
 
 /** What came of a run. */
@@ -49,6 +50,8 @@ class Run {
   readonly #plan: Plan;
   readonly #room: Room;
   readonly #told: string[] = [];
+  /** Stored sessions by their digests, as readers see them. */
+  readonly #texts = new Map<string, string>();
   readonly #time = new Time();
   readonly #chance: Chance;
   readonly #history: History;
@@ -179,6 +182,11 @@ class Run {
     }
     const session =
       after?.type === "string" ? sessionOf(after.text, key.slice(PREFIX.length)) : undefined;
+    if (this.#network.tell && after?.type === "string") {
+      const sid = key.slice(PREFIX.length);
+      const shown = shownStored(Buffer.from(after.text, "latin1"), sid);
+      this.#texts.set(digestOf(after.text), shown);
+    }
     const cookie = (session?.cookie ?? {}) as { originalMaxAge?: number | null };
     const created = session?.__createdAt;
     const why =
@@ -207,9 +215,7 @@ class Run {
 
   #tell(what: string): void {
     const time = String(this.#time.now % 1_000_000).padStart(6);
-    const named = what.replace(/\b[0-9a-f]{40}\b/g, (sha) => SCRIPTS.get(sha) ?? sha);
-    const short = named.replace(/ EVAL .*?return.*? (\d+) (\S*s:|:?users-of)/s, " EVAL … $1 $2");
-    this.#told.push(`${time}  ${short}`);
+    this.#told.push(`${time}  ${named(what, this.#texts)}`);
   }
 
   #makeTrouble(trouble: Trouble, stores: number): void {
