@@ -299,14 +299,15 @@ export function isGone(history: History, call: Call): boolean {
       other.began < (call.ended as number) &&
       other.error !== undefined,
   );
-  if (isDoomed || isOneTooMany(history, call.sid, call.user, call.ended as number)) return true;
+  if (isDoomed) return true;
   const versions = history.during(call.sid, call.began, call.ended as number);
-  return versions.some(
+  const isNoMore = versions.some(
     (version) =>
       version.places === null ||
       isPast(history, version, call) ||
       isOfOthers(history, version, call),
   );
+  return isNoMore || isOneTooMany(history, call.sid, call.user, call.ended as number);
 }
 
 /** Whether others have made a session that of another user than it was for a call. */
