@@ -318,7 +318,6 @@ class Run {
   /** Everything rests; what is there is looked at, by a process of its own. */
   async #finish(crashes: readonly string[]): Promise<Finale> {
     const timers = new Map<string, number>();
-    const entered = new Map(USERS.map((user) => [user, this.#entered(user)]));
     for (const watch of this.#history.watches) watch.until = this.#history.next();
     // What was told before is heard; or a connection counts as dead, and after the next look there is a gap.
     await this.#until(this.#time.now + REST, () => false);
@@ -336,7 +335,7 @@ class Run {
     for (const crash of crashes) rejections.push(crash);
     const finale = {
       at: this.#time.now,
-      entered,
+      entered: new Map(USERS.map((user) => [user, this.#entered(user)])),
       live: new Map<string, string[]>(),
       listed: new Map<string, readonly string[]>(),
       listedAgain: new Map<string, readonly string[]>(),
