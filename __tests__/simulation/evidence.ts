@@ -580,10 +580,11 @@ function isRevenant(history: History, version: Version): boolean {
       call.what === "destroy" &&
       call.sid === sid &&
       call.process === process &&
-      earlier.some(
-        ({ why, order: gone }) =>
-          why === "removed" && gone > call.began && gone < (birth?.order ?? 0),
-      ),
+      birth !== undefined &&
+      ((call.ended ?? order) < birth.order ||
+        earlier.some(
+          ({ why, order: gone }) => why === "removed" && gone > call.began && gone < birth.order,
+        )),
   );
 }
 
