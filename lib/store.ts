@@ -498,9 +498,8 @@ export class RedisStore<Client extends RedisClient = RedisClient> extends Store 
       assertSid(sid);
       assertSession(session);
       const known = this.#loaded.find(session, sid);
-      if (known === undefined && this.#loaded.findListed(session, sid) !== undefined) {
-        return this.#toucher.touchListed(sid, session, report);
-      }
+      const listed = known === undefined ? this.#loaded.findListed(session, sid) : undefined;
+      if (listed !== undefined) return this.#toucher.touchListed(listed, session, report);
       const life = this.#toucher.plan(sid, session, known);
       if (life === undefined) return "OK";
       return this.#toucher.touch(sid, session, known, life, report);

@@ -67,6 +67,15 @@ describe.each(fates)("a new session whose first save has no answer (%s)", (fault
     },
   );
 
+  test("and that is ended is not called a login under an id that was nobody's", async () => {
+    const userId = (one: object) => (one as { user?: string }).user;
+    const { faults, store, mine } = await setUp({ userId, requireNewId: true });
+    mine.user = "ada";
+    await failing({ faults, store }, fault, () => store.set("sid", mine));
+    await store.destroy("sid");
+    expect(await store.set("sid", mine)).toBe("GONE");
+  });
+
   test("and whose end has no answer either is not stored again by the same object", async () => {
     const { faults, store, other, mine } = await setUp();
     await failing({ faults, store }, fault, () => store.set("sid", mine));

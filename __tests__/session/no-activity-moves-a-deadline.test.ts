@@ -142,6 +142,23 @@ describe.each(kinds)("%s", (_, options, limit) => {
     },
   );
 
+  test.each(["all", "sessions"] as const)(
+    "a row of %s() that is touched does not put the end off",
+    async (lister) => {
+      const clock = stopClock();
+      const store = makeStore(client, options);
+      await store.set("sid", sessionOf());
+      clock.now += limit - 10_000;
+      const rows = lister === "all" ? await store.all() : [];
+      for await (const { session } of store.sessions()) {
+        if (lister === "sessions") rows.push(session as (typeof rows)[0]);
+      }
+      await rawOf(client).send("PEXPIRE", `${store.prefix}sid`, "5000");
+      expect(await store.touch("sid", rows[0] as SessionData)).toBe("OK");
+      expect(await pttl(store)).toBeLessThanOrEqual(10_000);
+    },
+  );
+
   test("the creation time is never shown, and stays through saves and touches", async () => {
     const clock = stopClock();
     const store = makeStore(client, options);

@@ -110,6 +110,7 @@ export class Doubts {
     const last = loaded?.unanswered.at(-1);
     if (loaded !== undefined && loaded.held === undefined && last !== undefined) {
       loaded.held = last.held;
+      loaded.user = last.user;
       loaded.unanswered = NONE;
     }
     return first.texts;

@@ -8,6 +8,7 @@ import {
   hasDeadline,
   isRedated,
   type Lifetime,
+  type Listed,
   type Loaded,
   lifetime,
   type Records,
@@ -91,10 +92,14 @@ export class Toucher {
   }
 
   /** Renews a session by a row of `all()`, of which the text is not remembered. */
-  async touchListed(sid: string, session: object, report?: Report): Promise<TouchResult> {
+  async touchListed(
+    { sid, created }: Listed,
+    session: object,
+    report?: Report,
+  ): Promise<TouchResult> {
     const { settings } = this.#context;
     const now = Date.now();
-    const life = lifetime(settings.rules, session, sid, now, now, true);
+    const life = lifetime(settings.rules, session, sid, created ?? now, now, true);
     if (settings.disableTTL || settings.disableTouch) return "OK";
     return resultOf(await this.#extend(sid, life, report));
   }
