@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { RedisStore } from "redis-session-store";
 import { asPromise, connect } from "./contenders.js";
+import { isInMemory } from "./hot.js";
 import { time } from "./measure.js";
 import { serve } from "./processes.js";
 import { sidOf } from "./sessions.js";
@@ -69,17 +70,7 @@ async function redisCpu() {
 async function perEntry() {
   const cached = new RedisStore({ client, prefix, cache: { max: Number(count) } });
   const sid = sidOf(0);
-  /** Whether it comes from memory. */
-  const isHot = (/** @type {string} */ one) => {
-    let isThere = false;
-    let isOver = false;
-    cached.get(one, () => {
-      isThere = !isOver;
-    });
-    isOver = true;
-    return isThere;
-  };
-  while (!isHot(sid)) await delay(5);
+  while (!(await isInMemory(cached, sid))) await delay(5);
   const used = () => {
     globalThis.gc?.();
     const { heapUsed, external } = process.memoryUsage();

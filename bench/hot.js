@@ -40,6 +40,21 @@ async function isHot(contender) {
 }
 
 /**
+ * Whether one session comes from memory.
+ *
+ * @param {import("redis-session-store").RedisStore} store
+ * @param {string} sid
+ */
+export async function isInMemory(store, sid) {
+  let isThere = false;
+  store.get(sid, (_error, session) => {
+    isThere = Boolean(session);
+  });
+  await immediate();
+  return isThere;
+}
+
+/**
  * How many commands one operation sends.
  *
  * @param {import("./contenders.js").Client} client

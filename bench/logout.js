@@ -1,6 +1,6 @@
-import { setImmediate as turn } from "node:timers/promises";
 import { RedisStore } from "redis-session-store";
 import { connect } from "./contenders.js";
+import { isInMemory } from "./hot.js";
 import { Helper } from "./processes.js";
 import { DAY_MS, newSession, newSid } from "./sessions.js";
 
@@ -25,12 +25,12 @@ export async function logout({ url, quick, progress }) {
     for (let index = 0; index < logouts; index++) {
       const sid = newSid();
       await store.set(sid, newSession(sid, null, DAY_MS));
-      while (!(await isCached(store, sid))) await store.get(sid);
+      while (!(await isInMemory(store, sid))) await store.get(sid);
       cached++;
       /** @type {Promise<string>} */
       const acknowledged = elsewhere.ask({ sid });
       // As often as requests of a busy server could come.
-      while ((await isCached(store, sid)) || (await store.get(sid)) !== null);
+      while ((await isInMemory(store, sid)) || (await store.get(sid)) !== null);
       const gone = now();
       times.push((gone - Number(await acknowledged)) / 1000);
       progress("logout", (index + 1) / logouts);
@@ -56,16 +56,6 @@ Below zero the other process knew before the one that asked. Every one of the ${
     ],
     charts: [chart(times)],
   };
-}
-
-/** Whether it comes from memory: then it is there at the end of the turn, before any answer of Redis. @param {RedisStore} store @param {string} sid */
-async function isCached(store, sid) {
-  let isThere = false;
-  store.get(sid, (_error, session) => {
-    isThere = Boolean(session);
-  });
-  await turn();
-  return isThere;
 }
 
 /**
