@@ -42,6 +42,8 @@ interface Held {
   /** What express-session compares at the end. */
   saved: string | undefined;
   readonly isLoaded: boolean;
+  /** The call that gave it, by number. */
+  readonly source: number | undefined;
   /** Whether the next save may make a session where none is. */
   isNew: boolean;
   /** The session as last confirmed: loaded, or saved with an answer. */
@@ -61,6 +63,7 @@ interface Asked {
   readonly places?: Places;
   readonly user?: string | undefined;
   readonly idle?: number | undefined;
+  readonly isSpoilt?: boolean;
   readonly except?: string | undefined;
 }
 
@@ -78,6 +81,8 @@ export class Player {
   #held: Held | undefined;
   #server: AppServer;
   #step = 0;
+  /** The last call that gave it sessions, by number. */
+  #gave: number | undefined;
 
   constructor(actor: Actor, stage: Stage) {
     this.#actor = actor;
@@ -235,6 +240,7 @@ export class Player {
       session,
       saved,
       isLoaded,
+      source: isLoaded ? this.#gave : undefined,
       isNew,
       confirmed,
       tried: new Map(),
@@ -400,6 +406,7 @@ export class Player {
         isNew: held.isNew,
         places,
         idle: idleOf(session),
+        isSpoilt: true,
       };
       await this.#ask(asked, (store, done) => store.set(sid, session as never, done));
     } finally {
@@ -472,16 +479,20 @@ export class Player {
       isAbandoned: false,
       object: held?.number,
       user: asked.user ?? (held?.session.user as string | undefined),
+      source: held?.source,
       userBefore: held?.confirmed.get("user") as string | undefined,
       wishes: held && what === "save" ? wishesOf(held, began) : new Map(),
       isNew: asked.isNew ?? false,
       isWhole: asked.isWhole ?? false,
       places: asked.places ?? (held ? placesOf(held.session) : null),
       idle: asked.idle,
+      isSpoilt: asked.isSpoilt ?? false,
+      tries: undefined,
       except: asked.except,
       read: undefined,
     };
     history.calls.push(call);
+    if (what === "get" || what === "list") this.#gave = call.number;
     tell?.(`${call.actor} on ${server.name}: ${shownCall(call)}`);
     return new Promise((resolve, reject) => {
       const done = (error: Error | null, result?: unknown) => {
@@ -495,6 +506,8 @@ export class Player {
           if (held && (what === "save" || what === "touch")) settle(held, call);
         } else {
           call.error = (error as { code?: string }).code ?? String(error.stack);
+          if (call.error === "ERR_CONFLICT")
+            call.tries = Number(/ each of (\d+) tries /.exec(error.message)?.[1]);
           // Nothing was stored, and nothing will be.
           if (held && DEFINITE.has(call.error))
             held.tried = stillTried(held, (since) => since !== began);

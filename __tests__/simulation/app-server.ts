@@ -270,6 +270,8 @@ export class AppServer {
   readonly express: ExpressSession;
   /** How many of the next sessions its serializer fails to write. */
   failing = 0;
+  /** Told when it does. */
+  onRefusal: () => void = () => {};
   readonly #network: Network;
   #salt = 0;
 
@@ -348,6 +350,7 @@ export class AppServer {
     const stringify = (session: object) => {
       if (this.failing > 0) {
         this.failing--;
+        this.onRefusal();
         throw new Error("the serializer fails");
       }
       return JSON.stringify(session);
@@ -368,14 +371,18 @@ export class AppServer {
       case "slow": {
         const { time, chance } = this.#network;
         let asked = 0;
-        const slowly = <T>(value: T) =>
-          new Promise<T>((resolve) => {
-            const took = chance.pick([0, 1, 5, 20], `${this.name} serializes ${asked++}`);
-            time.at(time.now + took, this.clock, () => resolve(value));
+        const slowly = <T>(work: () => T) => {
+          const took = chance.pick([0, 1, 5, 20], `${this.name} serializes ${asked++}`);
+          const result = new Promise<T>((resolve) => resolve(work()));
+          // It fails as late as it succeeds.
+          result.catch(() => {});
+          return new Promise<T>((resolve) => {
+            time.at(time.now + took, this.clock, () => resolve(result));
           });
+        };
         return {
-          parse: (text: string) => slowly(parse(text)),
-          stringify: (session: object) => slowly(stringify(session)),
+          parse: (text: string) => slowly(() => parse(text)),
+          stringify: (session: object) => slowly(() => stringify(session)),
         };
       }
       case "json":

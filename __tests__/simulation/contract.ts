@@ -11,6 +11,7 @@ import {
   isAskedToEnd,
   isByTheClock,
   isConfirmed,
+  isContended,
   isEndedBySaving,
   isEnding,
   isFulfilled,
@@ -37,6 +38,7 @@ import {
   isTakenForAnothers,
   isThroughout,
   isUnderWay,
+  isUnfit,
   isUnknowable,
   isUnknown,
   isWhole,
@@ -46,6 +48,7 @@ import {
   mostLife,
   oldestCached,
   openCalls,
+  overdue,
   shown,
   stoppedDuring,
   transitions,
@@ -270,7 +273,10 @@ const livesAreBounded: Promised = (history, lenient) => {
     // A write that keeps the life that was there gives none.
     const isKept = before.places !== null && version.ends === before.ends;
     if (version.why !== "written" || isKept) continue;
-    const excess = version.ends - version.time - mostLife(history, version);
+    const excess = Math.max(
+      version.ends - version.time - mostLife(history, version),
+      overdue(history, version),
+    );
     if (excess <= 0) continue;
     if (isByTheClock(history, version.sid, version.order, excess)) lenient("the clock was set");
     else if (isOfALateRenewal(history, version)) lenient("a late command overwrote");
@@ -478,6 +484,17 @@ const callsSettle: Promised = (history) => {
   return undefined;
 };
 
+/** Errors say what is so. */
+const errorsAreTrue: Promised = (history) => {
+  for (const call of history.calls) {
+    if (call.error === "ERR_CONFLICT" && !isContended(history, call))
+      return `${shown(call)} after ${call.tries} tries, but the session was not changed before each`;
+    if (call.error === "ERR_INVALID_SESSION" && !isUnfit(history, call))
+      return `${shown(call)}, but nothing is wrong with the session`;
+  }
+  return undefined;
+};
+
 /*
  * 8. Saving again is saving once: what another writer has replaced does not come back. Under
  * "overwrite" each save writes what it has, whatever is there; there saving again is a later write.
@@ -529,6 +546,6 @@ const PROMISES: readonly (readonly Promised[])[] = [
     indexesAreTidy,
   ],
   [readsAreTrue, eventsAreTrue, notesAreTrue],
-  [callsSettle],
+  [callsSettle, errorsAreTrue],
   [savesLandOnce],
 ];

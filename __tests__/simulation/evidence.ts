@@ -300,14 +300,44 @@ export function isGone(history: History, call: Call): boolean {
       other.error !== undefined,
   );
   if (isDoomed) return true;
+  // What was never there is not gone, unless it was ended or its time is over.
+  const since = call.isNew ? firstOf(history, call) : undefined;
+  if (since && (isEndedSince(history, call, since) || isOverSince(history, call, since)))
+    return true;
   const versions = history.during(call.sid, call.began, call.ended as number);
   const isNoMore = versions.some(
     (version) =>
-      version.places === null ||
+      (version.places === null && (since === undefined || version.order > since.began)) ||
       isPast(history, version, call) ||
       isOfOthers(history, version, call),
   );
   return isNoMore || isOneTooMany(history, call.sid, call.user, call.ended as number);
+}
+
+/** The first save of the object that a call saves. */
+function firstOf({ calls }: History, call: Call): Call {
+  const first = calls.find(({ object, what }) => what === "save" && object === call.object);
+  return call.object === undefined ? call : (first as Call);
+}
+
+/** Whether somebody asked to end a session after the first save of its object had begun. */
+function isEndedSince({ calls }: History, call: Call, first: Call): boolean {
+  return calls.some(
+    (other) =>
+      other.began < (call.ended as number) &&
+      (other.ended === undefined || other.ended > first.began) &&
+      ((other.sid === call.sid && (other.what === "destroy" || other.what === "destroyOf")) ||
+        other.what === "destroyAllOf" ||
+        other.what === "clear"),
+  );
+}
+
+/** Whether a new session came to its end before it was stored, by the clock of its process. */
+function isOverSince({ rules, steps }: History, call: Call, first: Call): boolean {
+  if (steps.some(({ process }) => process === call.process)) return true;
+  const { idle = rules.idle } = call;
+  const end = Math.min(call.beganAt + idle, first.beganAt + limitOf(rules, idle));
+  return end <= (call.endedAt as number) + 1;
 }
 
 /** Whether others have made a session that of another user than it was for a call. */
@@ -366,13 +396,14 @@ export function wasEnded(history: History, call: Call, order: number): boolean {
 export function isLaidToRest(history: History, version: Version): boolean {
   const { sid, process, order, time, text } = version;
   const grace = LATEST * history.rules.timeout;
-  const { store } = makersOf(history, version).at(-1) as Call;
+  const maker = makersOf(history, version).at(-1);
+  if (maker === undefined) return false;
   const logout = history.calls.findLast(
     (call) =>
       call.what === "destroy" &&
       call.sid === sid &&
       call.process === process &&
-      call.store === store &&
+      call.store === maker.store &&
       call.error === undefined &&
       call.ended !== undefined &&
       call.ended < order,
@@ -428,6 +459,18 @@ export function mostLife(history: History, version: Version): number {
     asked.push(...openCalls(history, version).map(({ idle = 0 }) => idle));
   }
   return Math.max(...asked.map((idle) => Math.ceil(idle + slackOf(rules, idle)) + 2));
+}
+
+/** By how much a session's key outlives its deadline, in ms; two for what is rounded. */
+export function overdue(history: History, version: Version): number {
+  const { rules } = history;
+  const { created, ends, maxAge = rules.idle } = version;
+  if (created === undefined || ends === undefined) return 0;
+  // A life is counted from when its command arrives: it was sent before, but not before it was asked for.
+  const travels = callsFor(history, version)
+    .filter((call) => isUnknown(call) || isUnderWay(call, version.order))
+    .map(({ beganAt }) => version.time - beganAt);
+  return ends - (created + limitOf(rules, maxAge)) - Math.max(0, ...travels) - 2;
 }
 
 /** Whether a life may be wrong by so much, since clocks were set by which it was computed. */
@@ -846,6 +889,33 @@ function lastWriteOf(history: History, call: Call): number {
 export function boundOf({ what }: Call): number {
   if (what === "get") return 3;
   return what === "save" || what === "touch" || what === "destroy" ? 16 : 60;
+}
+
+/** Whether a session was changed as often as a save says that was told of a conflict, but for the first try. */
+export function isContended(history: History, call: Call): boolean {
+  const { tries = 0, sid, began, ended } = call;
+  const changes = history.during(sid, began, ended as number).filter(({ order }) => order > began);
+  return changes.length >= tries - 1;
+}
+
+/** Whether a session cannot be stored: no serializer takes it, its serializer failed, or it is a login that needs a new id. */
+export function isUnfit(history: History, call: Call): boolean {
+  const { refusals, rules, calls } = history;
+  if (call.isSpoilt) return true;
+  const ended = call.ended as number;
+  const hasFailed = refusals.some(
+    ({ process, order }) => process === call.process && order > call.began && order < ended,
+  );
+  if (hasFailed) return true;
+  if (!rules.requireNewId || call.user === undefined) return false;
+  // Whose it may have been: as it was confirmed last, or as it was tried since.
+  const tried = calls.filter(
+    (other) => other.object === call.object && other.what === "save" && other.number < call.number,
+  );
+  return (
+    (!call.isNew && call.userBefore === undefined) ||
+    tried.some((other) => isUnknown(other) && other.user === undefined)
+  );
 }
 
 /** For how long its process was stopped during a call, in ms. */

@@ -95,6 +95,8 @@ export interface Call {
   isAbandoned: boolean;
   /** Which session object it was about; saves of one object are one request's. */
   readonly object: number | undefined;
+  /** The call that gave the app its object, by number; `undefined`: it was generated. */
+  readonly source: number | undefined;
   /** Whose session the object was. */
   readonly user: string | undefined;
   /** Whose it was when the store last confirmed what it is. */
@@ -109,6 +111,10 @@ export interface Call {
   readonly places: Places | null;
   /** The idle timeout that the object asks for, in ms. */
   readonly idle: number | undefined;
+  /** Whether it was to store what no serializer takes. */
+  readonly isSpoilt: boolean;
+  /** Where it gave up: so many times it was computed anew, as it says. */
+  tries: number | undefined;
   /** The session that `destroyAllOf` was to leave. */
   readonly except: string | undefined;
   /** What a get gave. */
@@ -173,6 +179,8 @@ export class History {
   /** When a client sent a command about a session again, which had been executed. */
   readonly repeats: { readonly order: number; readonly process: string; readonly sid: string }[] =
     [];
+  /** When the serializer of a process failed. */
+  readonly refusals: { readonly order: number; readonly process: string }[] = [];
   /** The processes that died. */
   readonly deaths = new Set<string>();
   readonly watches: Watch[] = [];

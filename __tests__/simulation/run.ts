@@ -156,6 +156,9 @@ class Run {
     const generation = this.#all.filter(({ name }) => name.startsWith(`app${number + 1}`)).length;
     const name = `app${number + 1}${"'".repeat(generation)}`;
     const server = new AppServer(name, this.#room, this.#network, this.#plan.variant, stores);
+    server.onRefusal = () => {
+      this.#history.refusals.push({ order: this.#history.next(), process: name });
+    };
     this.#servers[number] = server;
     this.#all.push(server);
   }
