@@ -63,6 +63,7 @@ interface Asked {
   readonly places?: Places;
   readonly user?: string | undefined;
   readonly idle?: number | undefined;
+  readonly isRow?: boolean;
   readonly isSpoilt?: boolean;
   readonly except?: string | undefined;
 }
@@ -132,10 +133,7 @@ export class Player {
       case "wait":
         return this.#sleep(step.ms);
       case "trouble":
-        this.#stage.tell?.(`TROUBLE: the next write of ${this.#server.name}: ${step.fault}`);
-        this.#stage.history.isTroubled = true;
-        this.#server.client.arm(step.fault, true);
-        return;
+        return this.#trouble(step);
       case "request":
         return this.#request();
       case "set":
@@ -158,6 +156,8 @@ export class Player {
         return this.#held && this.#save(this.#held);
       case "save twice":
         return this.#saveTwice(step.place);
+      case "save thrice":
+        return this.#saveThrice(step.place);
       case "read": {
         const sid = this.#stage.jars.get(this.#actor.browser);
         if (sid !== undefined)
@@ -183,6 +183,8 @@ export class Player {
         return this.#overwrite(step.place);
       case "give back":
         return this.#giveBack(step.from, step.place);
+      case "touch row":
+        return this.#touchRow(step.from, step.ms);
       case "list":
         await this.#ask({ what: "sessionsOf", sid: "", user: step.user }, (store, done) =>
           store.sessionsOf(step.user, done),
@@ -204,6 +206,15 @@ export class Player {
         await this.#ask({ what: "clear", sid: "" }, (store, done) => store.clear(done));
         return;
     }
+  }
+
+  #trouble({ fault, after = 0, reads = false }: Step & { do: "trouble" }): void {
+    const which = reads ? "command" : "write";
+    const place = after === 0 ? "the next" : `after ${after} the next`;
+    const { client, name } = this.#server;
+    this.#stage.tell?.(`TROUBLE: ${place} ${which} of ${name}: ${fault}`);
+    this.#stage.history.isTroubled = true;
+    client.arm(fault, !reads, after);
   }
 
   async #request(): Promise<void> {
@@ -304,6 +315,18 @@ export class Player {
     const first = this.#save(held);
     this.#change(place, `${this.#value}b`);
     const results = await Promise.allSettled([first, this.#save(held)]);
+    for (const { reason } of results as Partial<PromiseRejectedResult>[]) if (reason) throw reason;
+  }
+
+  async #saveThrice(place: string): Promise<void> {
+    const held = this.#held;
+    if (held === undefined) return;
+    const first = this.#save(held);
+    this.#change(place, `${this.#value}b`);
+    const second = this.#save(held);
+    await Promise.allSettled([first]);
+    this.#change(place, `${this.#value}c`);
+    const results = await Promise.allSettled([first, second, this.#save(held)]);
     for (const { reason } of results as Partial<PromiseRejectedResult>[]) if (reason) throw reason;
   }
 
@@ -432,6 +455,19 @@ export class Player {
     await this.#ask({ what: "destroy", sid }, (store, done) => store.destroy(sid, done));
   }
 
+  async #touchRow(from: From, ms: number): Promise<void> {
+    const row = await this.#row(from);
+    if (row === undefined) return;
+    const { sid, session } = row;
+    await this.#sleep(ms);
+    if (this.#server.isDead) return;
+    this.#server.isUp();
+    const held = this.#hold(sid, session, true);
+    this.#held = undefined;
+    const asked: Asked = { what: "touch", sid, held, isRow: true, idle: idleOf(session) };
+    await this.#ask(asked, (store, done) => store.touch(sid, session as never, done));
+  }
+
   async #giveBack(from: From, place: string): Promise<void> {
     const row = await this.#row(from);
     if (row === undefined) return;
@@ -486,6 +522,7 @@ export class Player {
       isWhole: asked.isWhole ?? false,
       places: asked.places ?? (held ? placesOf(held.session) : null),
       idle: asked.idle,
+      isRow: asked.isRow ?? false,
       isSpoilt: asked.isSpoilt ?? false,
       tries: undefined,
       except: asked.except,

@@ -27,8 +27,13 @@ export type Fault =
   /** The connection is lost and replaced, and the server executes it later. */
   | "command left behind"
   /** It is executed, the connection is lost, and the client sends it again. */
-  | "command twice";
+  | "command twice"
+  /** It takes its time to arrive, and so does what is behind it. */
+  | "command slow"
+  /** The same of its answer. */
+  | "answer slow";
 
+/** The faults that leave the app without an answer. */
 export const FAULTS: readonly Fault[] = [
   "answer lost",
   "answer late",
@@ -59,6 +64,9 @@ export interface Network {
 
 /** The process that looks at what is left in the end; nothing disturbs it. */
 export const OBSERVER = "observer";
+
+/** What is slow takes this share of the stores' `timeout`. */
+const SLOW = 0.6;
 
 const LATENCIES = [0, 1, 1, 1, 2, 2, 3, 5, 8, 13];
 
@@ -133,7 +141,8 @@ export class Link {
       time.at(time.now + this.#latency(name), this.#client.clock, () => this.cut(Infinity));
     }
     const isLate = fault === "command late" || fault === "command left behind";
-    const travel = isLate ? late : this.#latency(`${name} up`);
+    const slow = fault === "command slow" ? timeout * SLOW : 0;
+    const travel = isLate ? late : this.#latency(`${name} up`) + slow;
     this.#arrives = Math.max(this.#arrives, Math.ceil(time.now + travel));
     time.at(this.#arrives, undefined, () => this.#execute(asked, fault, name, late));
   }
@@ -214,7 +223,8 @@ export class Link {
       time.at(time.now + this.#latency(name), this.#client.clock, () => this.cut());
       return;
     }
-    const travel = fault === "answer late" ? late : this.#latency(`${name} down`);
+    const slow = fault === "answer slow" ? this.#network.timeout * SLOW : 0;
+    const travel = fault === "answer late" ? late : this.#latency(`${name} down`) + slow;
     this.#answers = Math.max(this.#answers, Math.ceil(time.now + travel));
     time.at(this.#answers, this.#client.clock, () => {
       if (!this.isOpen) return;
@@ -234,7 +244,7 @@ export class Link {
   #latency(name: string): number {
     const { chance, timeout } = this.#network;
     if (this.process === OBSERVER) return 1;
-    if (chance.of(`${name} slow`) < 0.01) return timeout * 0.6;
+    if (chance.of(`${name} slow`) < 0.01) return timeout * SLOW;
     return chance.pick(LATENCIES, name);
   }
 }
@@ -266,7 +276,7 @@ export class SimulatedClient extends EventEmitter {
   #children = 0;
   readonly #queue: Asked[] = [];
   readonly #listeners = new Set<(message: string, channel: string) => void>();
-  readonly #faults: { readonly fault: Fault; readonly writes: boolean }[] = [];
+  readonly #faults: { readonly fault: Fault; readonly writes: boolean; after: number }[] = [];
   readonly #all: SimulatedClient[];
 
   /** @param all - the clients of the process, this one and those made of it */
@@ -305,9 +315,9 @@ export class SimulatedClient extends EventEmitter {
     return new SimulatedClient(name, this.#network, this.clock, overrides, this.#all);
   }
 
-  /** Has something happen to the next command, or to the next that writes. */
-  arm(fault: Fault, writes: boolean): void {
-    this.#faults.push({ fault, writes });
+  /** Has something happen to the next command, or to the next that writes, after so many of them. */
+  arm(fault: Fault, writes: boolean, after = 0): void {
+    this.#faults.push({ fault, writes, after });
   }
 
   connect(): Promise<void> {
@@ -438,7 +448,10 @@ export class SimulatedClient extends EventEmitter {
 
   #transmit(asked: Asked): void {
     const name = String(asked.words[0]).toUpperCase();
-    const at = this.#faults.findIndex(({ writes }) => !writes || !READS.has(name));
+    const at = this.#faults.findIndex((each) => {
+      const isMeant = !each.writes || !READS.has(name);
+      return isMeant && each.after-- <= 0;
+    });
     const fault = at < 0 ? undefined : this.#faults.splice(at, 1)[0]?.fault;
     (this.#link as Link).send(asked, fault);
   }

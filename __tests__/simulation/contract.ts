@@ -7,6 +7,7 @@ import {
   differences,
   dueBefore,
   endingBefore,
+  hasLoaded,
   isAskedFor,
   isAskedToEnd,
   isByTheClock,
@@ -317,7 +318,7 @@ const renewalsAreThere: Promised = (history, lenient) => {
     if (until === undefined || version.ends + 1 >= until) continue;
     const missing = until - version.ends;
     if (isLostAndTrusted(history, call, version)) lenient("a failover took the renewal");
-    else if (isOfCodeThatLoadsNothing(history, version))
+    else if (isOfCodeThatLoadsNothing(history, version) && !hasLoaded(history, call, version))
       lenient("code that loads nothing came between");
     else if (isByTheClock(history, call.sid, ended, missing)) lenient("the clock was set");
     else if (isOutdone(history, call)) lenient("the last writer wins");

@@ -289,6 +289,18 @@ export function isOfCodeThatLoadsNothing(history: History, version: Version): bo
   );
 }
 
+/** Whether a call's object was loaded when a session had the text already that a version has. */
+export function hasLoaded(history: History, call: Call, version: Version): boolean {
+  if (call.source === undefined) return false;
+  const source = history.calls[call.source] as Call;
+  const since = history.rules.cache ? oldestCached(history, source) : source.began;
+  const earlier = (history.versions.get(version.sid) ?? []).filter(
+    ({ order }) => order <= version.order,
+  );
+  const last = earlier.findLastIndex(({ text }) => text !== version.text);
+  return (earlier[last + 1] as Version).order < since;
+}
+
 /** Whether a session was gone, over, or by others another user's, at some time during a call. */
 export function isGone(history: History, call: Call): boolean {
   const isDoomed = history.calls.some(
@@ -454,6 +466,9 @@ function slackOf({ rolling, touchAfter }: Rules, idle: number): number {
 export function mostLife(history: History, version: Version): number {
   const { rules } = history;
   const asked = [version.maxAge ?? rules.idle];
+  // A row is touched as it was listed.
+  const rows = callsFor(history, version).filter(({ isRow }) => isRow);
+  asked.push(...rows.map(({ idle = 0 }) => idle));
   // Its own cookie, with nothing of the stored one: the last writer wins.
   if (rules.conflict === "overwrite") {
     asked.push(...openCalls(history, version).map(({ idle = 0 }) => idle));
@@ -467,10 +482,14 @@ export function overdue(history: History, version: Version): number {
   const { created, ends, maxAge = rules.idle } = version;
   if (created === undefined || ends === undefined) return 0;
   // A life is counted from when its command arrives: it was sent before, but not before it was asked for.
-  const travels = callsFor(history, version)
-    .filter((call) => isUnknown(call) || isUnderWay(call, version.order))
-    .map(({ beganAt }) => version.time - beganAt);
-  return ends - (created + limitOf(rules, maxAge)) - Math.max(0, ...travels) - 2;
+  const writers = callsFor(history, version).filter(
+    (call) => isUnknown(call) || isUnderWay(call, version.order),
+  );
+  const travels = writers.map(({ beganAt }) => version.time - beganAt);
+  // Its own cookie, with nothing of the stored one: the last writer wins.
+  const own = rules.conflict === "overwrite" ? writers.map(({ idle = 0 }) => idle) : [];
+  const limit = limitOf(rules, Math.max(maxAge, ...own));
+  return ends - (created + limit) - Math.max(0, ...travels) - 2;
 }
 
 /** Whether a life may be wrong by so much, since clocks were set by which it was computed. */
@@ -546,7 +565,7 @@ export function asksForLess(
     call.userBefore === before.user ||
     history.calls.some(({ object, user }) => object === call.object && user === before.user);
   return openCalls(history, version).some(
-    (other) => (other.idle ?? idle) < idle - 500 && (!isGuarded || isOwn(other)),
+    (other) => !other.isRow && (other.idle ?? idle) < idle - 500 && (!isGuarded || isOwn(other)),
   );
 }
 

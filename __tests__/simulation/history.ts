@@ -111,6 +111,8 @@ export interface Call {
   readonly places: Places | null;
   /** The idle timeout that the object asks for, in ms. */
   readonly idle: number | undefined;
+  /** Whether its object is a row of a listing: a touch of it may make a session live longer, and never shorter. */
+  readonly isRow: boolean;
   /** Whether it was to store what no serializer takes. */
   readonly isSpoilt: boolean;
   /** Where it gave up: so many times it was computed anew, as it says. */

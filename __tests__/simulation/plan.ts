@@ -42,6 +42,8 @@ export type Step =
   | { readonly do: "save" }
   /** Saves, goes on and saves again, before the first is answered. */
   | { readonly do: "save twice"; readonly place: string }
+  /** The same, and once more when the first is answered. */
+  | { readonly do: "save thrice"; readonly place: string }
   /** Loads the session of the browser and does nothing with it. */
   | { readonly do: "read" }
   /** An app that makes its ids itself begins a session under one that there may be already. */
@@ -79,8 +81,15 @@ export type Step =
   | { readonly do: "watch" }
   /** Puts something into the session that no serializer takes, saves, and takes it out. */
   | { readonly do: "spoil" }
-  /** Its next write goes wrong. */
-  | { readonly do: "trouble"; readonly fault: Fault }
+  /** Touches one of the rows of a listing, a while later. */
+  | { readonly do: "touch row"; readonly from: From; readonly ms: number }
+  /** Its next write goes wrong, after so many that do not; or its next command. */
+  | {
+      readonly do: "trouble";
+      readonly fault: Fault;
+      readonly after?: number;
+      readonly reads?: boolean;
+    }
   | { readonly do: "wait"; readonly ms: number };
 
 /** One line of requests, or an operator at work. */
@@ -170,7 +179,7 @@ export function planOf(seed: number): Plan {
   const limited = users && often(0.4);
   const rolling = !often(0.12);
   const absolute = often(0.12);
-  const scene = also("a scene", 0.3) ? chance.pick(SCENES, "which scene") : undefined;
+  const scene = also("a scene", 0.5) ? chance.pick(SCENES, "which scene") : undefined;
   const usual: Variant = {
     rolling,
     absolute,
@@ -262,7 +271,7 @@ export function planOf(seed: number): Plan {
   for (const [index, steps] of (scene?.play(new Chance(seed ^ 1)) ?? []).entries()) {
     actors.push({
       name: `actor ${actors.length + 1}`,
-      process: chance.below(2, `where ${index}`),
+      process: scene?.where?.[index] ?? chance.below(2, `where ${index}`),
       store: 0,
       browser: scene?.sharesBrowser ? 0 : index % 3,
       callbacks: index === 1,
@@ -310,6 +319,8 @@ export function planOf(seed: number): Plan {
 /** A situation that chance alone seldom makes; it is played beside the rest of a plan. */
 interface Scene {
   readonly sharesBrowser: boolean;
+  /** The processes of its actors, where that matters. */
+  readonly where?: readonly number[];
   options(chance: Chance): Partial<Variant>;
   /** The steps of each of its actors. */
   play(chance: Chance): Step[][];
@@ -345,7 +356,13 @@ const SCENES: readonly Scene[] = [
     play: (chance) => {
       const place = chance.pick(["x", "box/a"], "place");
       const again = chance.pick<Step[]>(
-        [[], [{ do: "undo" }], [{ do: "set", place }], [{ do: "set", place: "z" }]],
+        [
+          [],
+          [{ do: "undo" }],
+          [{ do: "undo" }, { do: "undo" }],
+          [{ do: "set", place }],
+          [{ do: "set", place: "z" }],
+        ],
         "again",
       );
       const waits = [1, 5, 20, 120, 300];
@@ -464,7 +481,7 @@ const SCENES: readonly Scene[] = [
         { do: "save twice", place: "x" },
         ...(chance.of(`${actor} spoils`) < 0.3 ? [{ do: "spoil" } as const] : []),
         { do: "save twice", place: "x" },
-        { do: "save twice", place: "box/a" },
+        { do: chance.of(`${actor} goes on`) < 0.5 ? "save twice" : "save thrice", place: "box/a" },
         { do: "respond" },
       ]),
   },
@@ -572,6 +589,105 @@ const SCENES: readonly Scene[] = [
       ]),
     ],
   },
+  // A login is stored, and its entry not yet; elsewhere the user has logged out again.
+  {
+    sharesBrowser: true,
+    where: [0, 1, 0],
+    options: () => ({ users: true, conflict: "merge", native: true, requireNewId: false }),
+    play: (chance) => [
+      [
+        { do: "request" },
+        { do: "save" },
+        { do: "wait", ms: 40 },
+        { do: "request" },
+        { do: "log in", user: "ada" },
+        { do: "trouble", fault: "answer slow", after: 1 },
+        { do: "save" },
+      ],
+      [
+        { do: "wait", ms: 45 },
+        ...[0, 1, 2].flatMap((): Step[] => [{ do: "request" }, { do: "log out" }, { do: "save" }]),
+      ],
+      [
+        wait(chance, "looks", [45, 48, 51, 54]),
+        { do: "trouble", fault: "command slow", reads: true },
+        { do: "request" },
+        { do: "set", place: "y" },
+        { do: "save" },
+      ],
+    ],
+  },
+  // A login without an answer, another's change on top of it, and again no answer.
+  {
+    sharesBrowser: true,
+    where: [0, 1],
+    options: () => ({ users: true, conflict: "merge", requireNewId: true }),
+    play: (chance) => [
+      [
+        { do: "request" },
+        { do: "log in", user: "ada" },
+        { do: "set", place: "x" },
+        { do: "trouble", fault: chance.pick(["answer lost", "answer late"], "fault") },
+        { do: "save" },
+        wait(chance, "waits", [30, 50]),
+        {
+          do: "trouble",
+          fault: chance.pick(FAULTS, "fault again"),
+          after: chance.pick([1, 1, 2, 3, 4], "after"),
+        },
+        { do: "save" },
+        wait(chance, "then", [1, 30, 120]),
+        { do: "save" },
+        { do: "respond" },
+      ],
+      [
+        wait(chance, "comes", [20, 35, 120, 130]),
+        { do: "request" },
+        { do: "set", place: "y" },
+        { do: "save" },
+      ],
+    ],
+  },
+  // Code that loads nothing writes a moment after a renewal, and the renewer looks again.
+  {
+    sharesBrowser: true,
+    where: [0, 1],
+    options: () => ({ rolling: true, absolute: false, touchAfter: 60, cache: false }),
+    play: (chance) => [
+      [
+        { do: "request" },
+        { do: "set", place: "x" },
+        { do: "save" },
+        wait(chance, "waits", [10, 20, 30, 40]),
+        { do: "request" },
+        { do: "respond" },
+      ],
+      [wait(chance, "comes", [5, 10, 15, 20, 30]), { do: "overwrite", place: "y" }],
+    ],
+  },
+  // What a listing gave is used a while later.
+  {
+    sharesBrowser: true,
+    options: () => ({ disableTouch: false }),
+    play: (chance) => [
+      [
+        { do: "request" },
+        { do: "save" },
+        { do: "wait", ms: 50 },
+        { do: "request" },
+        { do: "maxAge", ms: 9000 },
+        { do: "save" },
+      ],
+      [
+        wait(chance, "looks", [30, 45, 55]),
+        {
+          do: "touch row",
+          from: chance.pick(["sessions", "page", "sessionsOf", "all"], "from"),
+          ms: chance.pick([1, 20, 60], "later"),
+        },
+      ],
+    ],
+  },
 ];
 
 /** What an actor does seldom, in between. */
@@ -590,6 +706,7 @@ function extend(steps: Step[], chance: Chance): void {
       () => [{ do: "spoil" }, { do: "save" }],
       () => [{ do: "watch" }],
       () => [{ do: "watch" }],
+      () => [{ do: "touch row", from: "sessions", ms: 100 }],
     ],
     "what",
   );
