@@ -344,9 +344,8 @@ function isEndedSince({ calls }: History, call: Call, first: Call): boolean {
   );
 }
 
-/** Whether a new session came to its end before it was stored, by the clock of its process. */
-function isOverSince({ rules, steps }: History, call: Call, first: Call): boolean {
-  if (steps.some(({ process }) => process === call.process)) return true;
+/** Whether a new session came to its end before it was stored. */
+function isOverSince({ rules }: History, call: Call, first: Call): boolean {
   const { idle = rules.idle } = call;
   const end = Math.min(call.beganAt + idle, first.beganAt + limitOf(rules, idle));
   return end <= (call.endedAt as number) + 1;
@@ -912,7 +911,8 @@ export function boundOf({ what }: Call): number {
 
 /** Whether a session was changed as often as a save says that was told of a conflict, but for the first try. */
 export function isContended(history: History, call: Call): boolean {
-  const { tries = 0, sid, began, ended } = call;
+  const { what, tries = 0, sid, began, ended } = call;
+  if (what !== "save" && what !== "touch") return true;
   const changes = history.during(sid, began, ended as number).filter(({ order }) => order > began);
   return changes.length >= tries - 1;
 }

@@ -168,9 +168,19 @@ export const mutants = [
       "return false;",
     ],
     [
-      "a write that landed is not known by its text",
-      "newestFirst.find((one) => sameValue(one.held.stored, there.stored))",
-      "newestFirst.find(() => false)",
+      "of the writes in doubt the oldest that landed counts",
+      "const newestFirst = [...unanswered].reverse();",
+      "const newestFirst = [...unanswered];",
+    ],
+    [
+      "what shows of the write before counts as the newer one's",
+      "if (older === undefined) break;",
+      "break;",
+    ],
+    [
+      "a new session in doubt that is ended keeps the user of before",
+      "loaded.user = last.user;",
+      "",
     ],
     ["a late answer is not heard", "open.hasLanded = true;", "drop(loaded, open);"],
     [
@@ -246,6 +256,11 @@ export const mutants = [
       "a touch of a row shortens a life",
       'await port.expire(key, px, "longer");',
       "await port.expire(key, px);",
+    ],
+    [
+      "a row of all() that is touched puts off its deadline",
+      "session, sid, created ?? now, now, true)",
+      "session, sid, now, now, true)",
     ],
     [
       "a new cookie is not stored by a touch",

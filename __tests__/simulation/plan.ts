@@ -362,6 +362,12 @@ const SCENES: readonly Scene[] = [
           [{ do: "undo" }, { do: "undo" }],
           [{ do: "set", place }],
           [{ do: "set", place: "z" }],
+          [
+            { do: "set", place },
+            { do: "trouble", fault: chance.pick(FAULTS, "fault again") },
+            { do: "save" },
+            { do: "undo" },
+          ],
         ],
         "again",
       );
