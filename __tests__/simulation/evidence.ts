@@ -925,7 +925,9 @@ export function isUnfit(history: History, call: Call): boolean {
   const hasFailed = refusals.some(
     ({ process, order }) => process === call.process && order > call.began && order < ended,
   );
-  if (hasFailed) return true;
+  // A slow serializer of a process that stands still takes too long.
+  const took = (call.endedAt as number) - call.beganAt;
+  if (hasFailed || took >= rules.timeout) return true;
   if (!rules.requireNewId || call.user === undefined) return false;
   // Whose it may have been: as it was confirmed last, or as it was tried since.
   const tried = calls.filter(
