@@ -543,8 +543,9 @@ export class Player {
           if (held && (what === "save" || what === "touch")) settle(held, call);
         } else {
           call.error = (error as { code?: string }).code ?? String(error.stack);
-          if (call.error === "ERR_CONFLICT")
-            call.tries = Number(/ each of (\d+) tries /.exec(error.message)?.[1]);
+          // A conflict of the index says nothing of the session.
+          const tries = / each of (\d+) tries /.exec(error.message)?.[1];
+          if (tries !== undefined) call.tries = Number(tries);
           // Nothing was stored, and nothing will be.
           if (held && DEFINITE.has(call.error))
             held.tried = stillTried(held, (since) => since !== began);
