@@ -351,8 +351,12 @@ function isOverSince({ rules }: History, call: Call, first: Call): boolean {
   return end <= (call.endedAt as number) + 1;
 }
 
-/** Whether others have made a session that of another user than it was for a call. */
-function isOfOthers({ rules, calls }: History, { sid, user, order }: Version, call: Call): boolean {
+/** Whether others, or a failover, have made a session that of another user than it was for a call. */
+function isOfOthers(
+  { rules, calls }: History,
+  { sid, user, order, why }: Version,
+  call: Call,
+): boolean {
   if (!rules.users || rules.conflict !== "merge") return false;
   // Whose it was for the call: as it was confirmed last, or as it was tried since.
   const tried = calls.filter(
@@ -360,6 +364,7 @@ function isOfOthers({ rules, calls }: History, { sid, user, order }: Version, ca
   );
   const known = [call.userBefore, ...tried.filter(isUnknown).map((other) => other.user)];
   if (known.every((each) => each === user)) return false;
+  if (why === "failed over") return true;
   return calls.some(
     (other) =>
       other.object !== call.object &&
