@@ -44,7 +44,7 @@ export function named(line: string, texts: ReadonlyMap<string, string>): string 
     .replace(/ EVAL(?:SHA)? ([A-Z_]+) \d+ /, " $1 ")
     .replace(
       /:?users-of:\S*?\{([\w-]+)\}(?::active :?users-of:\S*:ends)?/g,
-      (_, user: string) => `the index of ${Buffer.from(user, "base64url")}`,
+      (_, user: string) => `the index of ${Buffer.from(user, "base64url").toString()}`,
     )
     .replace(new RegExp(`\\b800${BEGIN}(\\d{6})\\b`, "g"), (_, ms) => `coming-since-${Number(ms)}`)
     .replace(new RegExp(`\\b${BEGIN}(\\d{6})(?:000)?\\b`, "g"), (_, ms) => String(Number(ms)));
