@@ -410,6 +410,20 @@ const usersFindTheirSessionsMeanwhile: Promised = (history, lenient) => {
   return undefined;
 };
 
+/** A listing shows no session of anybody else. */
+const onlyTheirsAreListed: Promised = (history) => {
+  for (const call of history.calls) {
+    if (call.what !== "sessionsOf" || call.ended === undefined || call.error !== undefined)
+      continue;
+    for (const { sid } of call.answer as { sid: string }[]) {
+      const versions = history.during(sid, call.began, call.ended);
+      if (versions.some(({ user }) => user === call.user)) continue;
+      return `${shown(call)}, but ${sid} was ${versions[0]?.user ?? "nobody"}'s`;
+    }
+  }
+  return undefined;
+};
+
 /** Who is refused because of the limit has as many sessions as are allowed, or may have. */
 const theRefusedHaveTooMany: Promised = (history) => {
   const { limit } = history.rules;
@@ -439,15 +453,24 @@ const onlyTheExcessLeaves: Promised = (history) => {
   return undefined;
 };
 
-/** In the end no index names a session that was made another user's. */
-const indexesAreTidy: Promised = ({ finale, versions, calls, rules, isTroubled }) => {
+/** In the end no index names a session that was made another user's, where everybody has heard what became of it. */
+const indexesAreTidy: Promised = (history) => {
+  const { finale, rules, deaths, losses, calls } = history;
   // Without a merge others do not know whose it was before, and neither do unconditional writes.
-  if (isTroubled || rules.conflict !== "merge") return undefined;
+  if (rules.conflict !== "merge" || deaths.size > 0 || losses.length > 0) return undefined;
   for (const [user, sids] of finale?.entered ?? []) {
     for (const sid of sids) {
-      const last = versions.get(sid)?.at(-1);
+      const versions = history.versions.get(sid) ?? [];
+      const last = versions.at(-1);
       if (last?.places == null || last.user === user) continue;
-      if (calls.some((call) => call.isWhole && call.sid === sid)) continue;
+      if (versions.some(({ why }) => why === "failed over")) continue;
+      if (calls.some((call) => call.sid === sid && (call.isWhole || isUnknown(call)))) continue;
+      const theirs = versions.findLastIndex((version) => version.user === user);
+      const left = versions[theirs + 1]?.order ?? 0;
+      // Who was still at work for them has written the entry after it was dropped.
+      const isLate = (call: Call) =>
+        call.sid === sid && call.user === user && (call.ended ?? Number.POSITIVE_INFINITY) > left;
+      if (calls.some(isLate)) continue;
       return `${sid} is ${last.user ?? "nobody"}'s, and the index of ${user} names it still`;
     }
   }
@@ -547,6 +570,7 @@ const PROMISES: readonly (readonly Promised[])[] = [
   [
     usersFindTheirSessions,
     usersFindTheirSessionsMeanwhile,
+    onlyTheirsAreListed,
     theRefusedHaveTooMany,
     onlyTheExcessLeaves,
     indexesAreTidy,

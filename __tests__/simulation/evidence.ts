@@ -866,6 +866,8 @@ export function lessActive(history: History, version: Version, user: string): st
       .during(other, lastUse.began, Number.POSITIVE_INFINITY)
       .every(({ order: at, user: its, why }) => (at > until ? why !== "removed" : its === user)) &&
     isLoggedIn(history, other, user, lastUse.began) &&
+    // One that the index does not name is none that it could choose.
+    whyUnlisted(history, other, user, order) === undefined &&
     history.calls.every(
       (call) =>
         call.sid !== other ||

@@ -336,6 +336,27 @@ export const mutants = [
       "put(ARGV[1], time[1] * 1000000 + time[2], ARGV[2])",
       "put(ARGV[1], 8e15 - time[1] * 1000000 - time[2], ARGV[2])",
     ],
+    [
+      "a session that is stored anew does not get its place",
+      "if ARGV[4] == '1' or activity ~= '-inf' then\n  activity = put(ARGV[1], time",
+      "if activity ~= '-inf' then\n  activity = put(ARGV[1], time",
+    ],
+    ["who has a place is refused", "if not has and limit > 0", "if limit > 0"],
+    [
+      "a session is ended whatever it has become",
+      "if redis.sha1hex(value) ~= ARGV[1] then return 2 end\n",
+      "",
+    ],
+    [
+      "an entry is dropped whatever has become of it",
+      "if ARGV[i + 1] == '' or redis.call('ZSCORE', KEYS[1], ARGV[i]) == ARGV[i + 1] then drop",
+      "if true then drop",
+    ],
+    [
+      "clear() drops the entries of what is stored meanwhile",
+      "local before = '(' .. ARGV[1]",
+      "local before = '+inf'",
+    ],
     ["an entry ends before its session", "or now + px, sid)", "or now + px / 2, sid)"],
     [
       "an index ends with the first of its sessions",
@@ -343,7 +364,41 @@ export const mutants = [
       "KEYS[2], 0, 0, 'WITHSCORES'",
     ],
   ]),
+  ...of("users/entries", [
+    [
+      "a place for what is being written counts as a dead one",
+      "(number >= COMING && now - (number - COMING) < grace)",
+      "(number >= COMING && now < 0)",
+    ],
+    [
+      "an entry ends when its session should",
+      "Math.ceil(expires - Date.now())) + this.#margin",
+      "Math.ceil(expires - Date.now()))",
+    ],
+  ]),
+  ...of("users/owned", [
+    [
+      "what an index names is taken for the user's",
+      "if (record === null || this.#userOf(record.session) !== user) {",
+      "if (record === null) {",
+    ],
+  ]),
   ...of("users/membership", [
+    [
+      "a renewal is skipped though the index may have missed the last one",
+      "this.#index.renewAgain(this.#sid);",
+      "",
+    ],
+    [
+      "an entry comes before its session",
+      "const isLater = user === this.#before || (this.#isNew && this.#index.isOrdered);",
+      "const isLater = true;",
+    ],
+    [
+      "what was entered for a save that found another's session stays",
+      "await this.#takeBack();\n      return false;",
+      "return false;",
+    ],
     [
       "an entry is written for a session that is not stored",
       "if (isStored) return await this.#stored();",
@@ -367,6 +422,27 @@ export const mutants = [
   ]),
   ...of("users/user-index", [
     [
+      "an entry that was dropped is not made again by who finds its session",
+      "if (stored?.user === user) await this",
+      "if (stored?.user === null) await this",
+    ],
+    [
+      "who had to make room is told that it was written",
+      "if (leaving.some((entry) => entry.sid === sid)) isKept = false;",
+      "",
+    ],
+    [
+      "who would be too many is not refused",
+      "if (!rejects) return undefined;",
+      "if (rejects || !rejects) return undefined;",
+    ],
+    [
+      "a place that was given back meanwhile is not seen",
+      "found > 0 || taken < this.#users.limit",
+      "found > 0",
+    ],
+    ["who had to make room counts as logged out", '{ reason: "limit" }', '{ reason: "logout" }'],
+    [
       "who is to stay is ended, too",
       "yield sids.filter(({ sid }) => !except.has(sid));",
       "yield sids;",
@@ -379,6 +455,16 @@ export const mutants = [
     ],
   ]),
   ...of("read/cache", [
+    [
+      "a session is served from memory when its life is over",
+      "if (now < entry.until) return entry;",
+      "return entry;",
+    ],
+    [
+      "a connection that may be dead vouches for what it has read",
+      "if (!this.#tracker.isCoherent(now)) return undefined;",
+      "",
+    ],
     [
       "a read that was overtaken is kept",
       "this.#reading.get(key) === read ? this.#keep(key, value, until) : value",
@@ -413,6 +499,13 @@ export const mutants = [
       "an ending leaves no note",
       "const noted = this.#keepFor > 0 ?",
       "const noted = this.#keepFor < 0 ?",
+    ],
+  ]),
+  ...of("events/watcher", [
+    [
+      "what nobody has heard is no gap",
+      'if (post.subscriber !== undefined) this.#tell("gap");',
+      "",
     ],
   ]),
   ...of("events/keyspace", [

@@ -400,7 +400,7 @@ const SCENES: readonly Scene[] = [
     sharesBrowser: false,
     options: (chance) => ({
       users: true,
-      limit: chance.pick([1, 2], "limit"),
+      limit: chance.pick([1, 2, undefined], "limit"),
       rejects: chance.of("rejects") < 0.5,
     }),
     play: (chance) =>
