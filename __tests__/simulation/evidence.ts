@@ -962,11 +962,14 @@ export function stoppedDuring({ stops }: History, call: Call): number {
 export function isTakenBack(history: History, call: Call, place: string, leaf: Leaf): boolean {
   if (call.wishes.get(place)?.isUndone) return true;
   const own = history.calls.filter(({ object, what }) => object === call.object && what === "save");
+  const source = history.calls.find(({ number }) => number === call.source);
+  const isLoaded = source?.read?.get(place) === leaf;
   return own.some(
     (other) =>
       other.number < call.number &&
       other.places?.get(place) !== leaf &&
-      own.some((first) => first.number < other.number && first.places?.get(place) === leaf),
+      (isLoaded ||
+        own.some((first) => first.number < other.number && first.places?.get(place) === leaf)),
   );
 }
 
