@@ -94,7 +94,8 @@ class Search {
     if (text.includes(SEALED)) this.seen[`sealed${where}`]++;
     const at = text.indexOf(MARK);
     if (at < 0 || this.found.length >= MOST) return;
-    this.found.push(`${where}: ${text.slice(Math.max(0, at - 500), at + MARK.length)}`);
+    const what = where === "Commands" ? "command" : "dump";
+    this.found.push(`${what}: ${text.slice(Math.max(0, at - 500), at + MARK.length)}`);
   }
 
   /** Takes a dump and looks through it. @throws when the server gives none */
