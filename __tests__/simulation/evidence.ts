@@ -739,10 +739,20 @@ export function whyUnlisted(
         isConfirmed(call) &&
         (call.ended as number) < until,
     );
+  // A save without an answer has said that the session is coming, and it came later.
+  const announced = history.calls.filter(
+    (call) =>
+      call.sid === sid &&
+      call.user === user &&
+      call.what === "save" &&
+      call.began < became.order &&
+      isUnknown(call),
+  );
+  const since = Math.min(became.order, ...announced.map(({ began }) => began));
   const losses = [
     ...history.losses,
     ...versions.filter(({ why }) => why === "failed over").map(({ order }) => order),
-  ].filter((order) => order >= became.order && order < until);
+  ].filter((order) => order >= since && order < until);
   if (losses.some((order) => !isMadeUpFor(order))) return "the index was lost";
   const grace = LATEST * history.rules.timeout;
   const isMissed = history.calls.some((call) => {
