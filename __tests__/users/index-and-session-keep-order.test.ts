@@ -81,6 +81,14 @@ beforeAll(async () => {
   }
 });
 
+/** Users with one session at a time; who has one is refused another. */
+const onePlace = () => ({
+  prefix: freshPrefix(),
+  userId,
+  maxSessionsPerUser: 1,
+  onLimit: "reject" as const,
+});
+
 describe("cost", () => {
   test("sessions without a user cost nothing", async () => {
     const { store, names, load } = await recorded({ touchAfter: 0, maxSessionsPerUser: 2 });
@@ -347,12 +355,7 @@ describe("who is who", () => {
   });
 
   test("a place that is given back while it is looked for is taken", async () => {
-    const options = {
-      prefix: freshPrefix(),
-      userId,
-      maxSessionsPerUser: 1,
-      onLimit: "reject" as const,
-    };
+    const options = onePlace();
     const other = makeStore(client, options);
     await other.set("a", sessionOf({ user: "ada" }));
     const slow = through(client, async (command, send) => {
@@ -364,12 +367,7 @@ describe("who is who", () => {
   });
 
   test("looking at the sessions of a user does not take the place of a login under way", async () => {
-    const options = {
-      prefix: freshPrefix(),
-      userId,
-      maxSessionsPerUser: 1,
-      onLimit: "reject" as const,
-    };
+    const options = onePlace();
     const other = makeStore(client, options);
     const looked: unknown[] = [];
     const look = async () => {
