@@ -10,6 +10,7 @@ import {
   hasLoaded,
   isAskedFor,
   isAskedToEnd,
+  isBeingDropped,
   isByTheClock,
   isConfirmed,
   isContended,
@@ -17,6 +18,7 @@ import {
   isEnding,
   isFulfilled,
   isGone,
+  isHiddenByOthers,
   isLaidToRest,
   isLoggedIn,
   isLoginUnderOldId,
@@ -32,10 +34,13 @@ import {
   isPast,
   isRemovedByOthers,
   isRenewal,
+  isRepeated,
   isSentTwice,
   isSetBack,
   isTakenBack,
   isTakenBackByOthers,
+  isTakenByAFailover,
+  isTakenByAnEnding,
   isTakenForAnothers,
   isThroughout,
   isUnderWay,
@@ -171,12 +176,22 @@ const confirmedChangesWereThere: Promised = (history, lenient) => {
       const versions = history.during(call.sid, since, call.ended as number);
       if (versions.some((version) => isFulfilled(wish, place, version))) continue;
       if (wish.isUndone && isRemovedByOthers(history, call, place)) continue;
+      if (wish.isUndone && isTakenByAFailover(history, call)) continue;
+      if (wish.isUndone && isHiddenByOthers(history, call)) {
+        lenient("changed back before it was found");
+        continue;
+      }
+      if (isTakenByAnEnding(history, call, wish)) continue;
       const [outer = "", inner] = place.split("/");
       if (inner !== undefined && versions.some(({ places }) => places?.get(outer) !== "{}")) {
         lenient("the enclosing object was replaced");
         continue;
       }
       if (wasThereUntilGone(history, call, place)) continue;
+      if (isRepeated(history, call)) {
+        lenient("the client sent it twice");
+        continue;
+      }
       if (isTakenForAnothers(history, call, place)) {
         lenient("another request made the same change");
         continue;
@@ -194,6 +209,7 @@ const whatIsToldGoneIsGone: Promised = (history, lenient) => {
     // Nothing was there yet whose end could be told.
     if (call.isNew && isByTheClock(history, call.sid, call.ended as number, 0))
       lenient("the clock was set");
+    else if (isRepeated(history, call)) lenient("the client sent it twice");
     else
       return `${shown(call)}, but the session was there all the while, and the same user's; or nobody has ended it`;
   }
@@ -220,7 +236,7 @@ const theDeadStayDead: Promised = (history, lenient) => {
 };
 
 /** What was answered to have been ended was gone at some time meanwhile. */
-const endingsEnd: Promised = (history) => {
+const endingsEnd: Promised = (history, lenient) => {
   for (const call of history.calls) {
     if (call.ended === undefined || call.error !== undefined) continue;
     const isOfOne = call.what === "destroy" || call.what === "destroyOf";
@@ -229,7 +245,14 @@ const endingsEnd: Promised = (history) => {
       const versions = history.during(sid, call.began, call.ended);
       if (versions.some(({ places }) => places === null)) continue;
       // `destroyOf` ends no session of another user.
-      if (call.what === "destroyOf" && versions.some(({ user }) => user !== call.user)) continue;
+      if (call.what === "destroyOf") {
+        if (versions.some(({ user }) => user !== call.user)) continue;
+        const reason = whyUnlisted(history, sid, call.user as string, call.ended);
+        if (reason !== undefined) {
+          lenient(reason);
+          continue;
+        }
+      }
       return `${shown(call)}, but ${sid} was there all the while`;
     }
   }
@@ -300,6 +323,8 @@ const nobodyDiesEarly: Promised = (history, lenient) => {
       version.why === "written" ? (version.ends ?? Number.POSITIVE_INFINITY) : version.time;
     const due = dueBefore(history, version, version.places === null ? before : version);
     if (due === undefined || ends + 1 >= due.until) continue;
+    // A write that keeps the life that was there takes nothing away.
+    if (version.places !== null && version.ends === before.ends) continue;
     if (version.why === "evicted" || version.why === "flushed") continue;
     if (version.why === "removed" && isEnding(history, version, before)) continue;
     if (asksForLess(history, version, before, due.call)) continue;
@@ -396,6 +421,7 @@ const usersFindTheirSessionsMeanwhile: Promised = (history, lenient) => {
     for (const sid of history.versions.keys()) {
       if (
         call.except === sid ||
+        isBeingDropped(history, sid, call) ||
         !isThroughout(history, sid, user, call) ||
         !isLoggedIn(history, sid, user, call.began)
       )
@@ -530,7 +556,8 @@ const errorsAreTrue: Promised = (history) => {
  */
 const savesLandOnce: Promised = (history, lenient) => {
   if (history.rules.conflict === "overwrite") return undefined;
-  for (const { version, before, index, all } of transitions(history)) {
+  for (const transition of transitions(history)) {
+    const { version, before, index, all } = transition;
     if (version.places === null || before.places === null) continue;
     const writers = openCalls(history, version).filter(({ what }) => what === "save");
     // What is written whole, as a row of all(), is what it was when it was listed.
@@ -554,6 +581,8 @@ const savesLandOnce: Promised = (history, lenient) => {
         lenient("overwritten before it was found");
       } else if (authors.some((call) => isTakenBackByOthers(history, call, first, before))) {
         lenient("changed back before it was found");
+      } else if (isOfALateWrite(history, version) && isOfALateCreation(history, transition)) {
+        lenient("late creation");
       } else {
         return `${when(version)}: ${place} of ${version.sid} became ${leaf} a second time, after it had become ${before.places.get(place) ?? "nothing"}`;
       }

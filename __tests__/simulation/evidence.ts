@@ -152,6 +152,57 @@ export function wasThereAsAWhole(history: History, call: Call): boolean {
   });
 }
 
+/** Whether a failover took what an object was to hold or not to hold. */
+export function isTakenByAFailover(history: History, call: Call): boolean {
+  const { began } = firstOf(history, call);
+  const versions = history.during(call.sid, began, call.ended as number);
+  return versions.some(({ why, order }) => why === "failed over" && order > began);
+}
+
+/** Whether the client has sent something again of what was asked for with an object. */
+export function isRepeated(history: History, call: Call): boolean {
+  const { began } = firstOf(history, call);
+  return history.repeats.some(
+    ({ process, sid, order }) =>
+      process === call.process &&
+      sid === call.sid &&
+      order > began &&
+      order < (call.ended as number),
+  );
+}
+
+/** Whether a session was ended after it was first tried to give a place its value: the ending took it. */
+export function isTakenByAnEnding(history: History, call: Call, { since }: Wish): boolean {
+  const versions = history.during(call.sid, since, call.ended as number);
+  return (
+    since < call.began && versions.some(({ places, order }) => places === null && order > since)
+  );
+}
+
+/**
+ * Whether an earlier save of the same object got no answer and landed, and another request has changed
+ * a part of it back: that looks as if it had not.
+ */
+export function isHiddenByOthers(history: History, call: Call): boolean {
+  const own = history.calls.filter(
+    ({ object, number, what }) => object === call.object && number < call.number && what === "save",
+  );
+  const versions = history.during(call.sid, 0, call.ended as number);
+  return own.filter(isUnknown).some((first) => {
+    const landed = versions.find(
+      (version, at) =>
+        version.order > first.began &&
+        [...first.wishes].every(([place, wish]) => isFulfilled(wish, place, version)) &&
+        [...first.wishes].some(
+          ([place, wish]) => !isFulfilled(wish, place, versions[at - 1] ?? version),
+        ),
+    );
+    if (landed === undefined) return false;
+    const later = versions.filter(({ order }) => order >= landed.order);
+    return later.some((before) => isTakenBackByOthers(history, first, landed, before));
+  });
+}
+
 /**
  * Whether an earlier save of the same object got no answer, and other requests have set something to
  * the very value that it was to have, and the place to another one.
@@ -161,8 +212,13 @@ export function isTakenForAnothers(history: History, call: Call, place: string):
   const wished = calls
     .filter((other) => other.object === call.object && other.number < call.number)
     .filter((other) => other.error !== undefined && isUnknown(other))
-    .flatMap(({ wishes }) => [...wishes])
-    .filter(([, { value }]) => value !== undefined && value !== "{}");
+    .flatMap(({ wishes }) => {
+      const written = [...wishes].filter(([, { value }]) => value !== undefined && value !== "{}");
+      // What is not there counts where there is nothing else to find.
+      return written.length > 0
+        ? written
+        : [...wishes].filter(([, { value }]) => value === undefined);
+    });
   const others = calls.filter(
     ({ what, sid, object, began }) =>
       what === "save" &&
@@ -402,7 +458,18 @@ export function makersOf(history: History, version: Version): Call[] {
 /** Whether the session that a call makes was ended after the call began. */
 export function wasEnded(history: History, call: Call, order: number): boolean {
   const versions = history.during(call.sid, call.began, order - 1);
-  return versions.some(({ why }) => why === "removed") && versions.length > 1;
+  // What ends a session and was asked for before is done before.
+  const isEarlier = (version: Version) =>
+    history.calls.some(
+      (other) =>
+        other.what === "destroy" &&
+        other.sid === call.sid &&
+        other.process === call.process &&
+        version.process === call.process &&
+        other.began < call.began &&
+        isUnderWay(other, version.order),
+    );
+  return versions.slice(1).some((version) => version.why === "removed" && !isEarlier(version));
 }
 
 /**
@@ -483,16 +550,20 @@ export function mostLife(history: History, version: Version): number {
 /** By how much a session's key outlives its deadline, in ms; two for what is rounded. */
 export function overdue(history: History, version: Version): number {
   const { rules } = history;
-  const { created, ends, maxAge = rules.idle } = version;
-  if (created === undefined || ends === undefined) return 0;
+  const { ends, maxAge = rules.idle } = version;
+  if (version.created === undefined || ends === undefined) return 0;
   // A life is counted from when its command arrives: it was sent before, but not before it was asked for.
   const writers = callsFor(history, version).filter(
     (call) => isUnknown(call) || isUnderWay(call, version.order),
   );
   const travels = writers.map(({ beganAt }) => version.time - beganAt);
-  // Its own cookie, with nothing of the stored one: the last writer wins.
-  const own = rules.conflict === "overwrite" ? writers.map(({ idle = 0 }) => idle) : [];
+  const isLast = rules.conflict === "overwrite";
+  // Its own cookie, with nothing of the stored one: the last writer wins. A row is touched as it was listed.
+  const own = writers.filter(({ isRow }) => isLast || isRow).map(({ idle = 0 }) => idle);
   const limit = limitOf(rules, Math.max(maxAge, ...own));
+  // Nor does it know of another's creation.
+  const others = isLast ? history.during(version.sid, 0, version.order) : [];
+  const created = Math.max(version.created, ...others.map((other) => other.created ?? 0));
   return ends - (created + limit) - Math.max(0, ...travels) - 2;
 }
 
@@ -610,10 +681,13 @@ export function isEnding(history: History, version: Version, before: Version): b
 
 /** Whether who saves a session ends it by that: it asks for a life that is over, as its clock has it. */
 export function isEndedBySaving(history: History, version: Version, before: Version): boolean {
-  const { time } = version;
+  const { time, sid, order } = version;
+  // Under "overwrite" nobody looks whose creation the stored session counts from.
+  const all = history.rules.conflict === "overwrite" ? history.during(sid, 0, order) : [before];
+  const created = Math.min(...all.map((each) => each.created ?? time));
   return callsFor(history, version).some(({ idle = Number.POSITIVE_INFINITY }) => {
     const limit = limitOf(history.rules, idle);
-    return idle < SKEW || (before.created ?? time) + limit <= time + SKEW;
+    return idle < SKEW || created + limit <= time + SKEW;
   });
 }
 
@@ -673,6 +747,25 @@ export function isOverAt(history: History, sid: string, at: number): boolean {
   return last.created + limitOf(rules, last.maxAge ?? rules.idle) <= at;
 }
 
+/**
+ * Whether somebody is at ending a session of a user while it is listed, or at making it another one's:
+ * where it was begun anew meanwhile, its entry is dropped, and made again.
+ */
+export function isBeingDropped(history: History, sid: string, call: Call): boolean {
+  return history.calls.some(
+    (other) =>
+      other !== call &&
+      other.began < (call.ended as number) &&
+      isUnderWay(other, call.began) &&
+      ((other.sid === sid &&
+        (other.what === "destroy" ||
+          other.what === "destroyOf" ||
+          (other.what === "save" && other.user !== call.user))) ||
+        (other.what === "destroyAllOf" && other.user === call.user) ||
+        other.what === "clear"),
+  );
+}
+
 /** Whether a session is a user's, and not over, all the time that a call takes. */
 export function isThroughout(history: History, sid: string, user: string, call: Call): boolean {
   const versions = history.during(sid, call.began, call.ended as number);
@@ -718,6 +811,24 @@ function isSavedBetween(
   );
 }
 
+/** Whether a touch follows one that has renewed the session and got an error: then it is sent, whatever is remembered. */
+function isRenewalAgain(history: History, call: Call): boolean {
+  if (call.what !== "touch" || call.isRow || !isRenewal(history, call)) return false;
+  const before = history.calls.findLast(
+    (other) =>
+      other.number < call.number &&
+      other.sid === call.sid &&
+      other.process === call.process &&
+      (other.what === "touch" || other.what === "save"),
+  );
+  if (before?.what !== "touch" || !isUnknown(before)) return false;
+  const { began, ended = call.began } = before;
+  if (ended >= call.began) return false;
+  return history
+    .during(call.sid, began, ended)
+    .some(({ process, order }) => process === call.process && order > began && order < ended);
+}
+
 /** Why a live session of a user need not be listed, if there is a reason. */
 export function whyUnlisted(
   history: History,
@@ -727,17 +838,20 @@ export function whyUnlisted(
 ): "the index was lost" | "nobody could write the index" | undefined {
   const versions = (history.versions.get(sid) ?? []).filter(({ order }) => order < until);
   const became = becameOf(history, sid, user, until) as Version;
+  const { rules } = history;
+  // It has become this user's again by a command that nobody waited for any more.
+  if (rules.conflict === "overwrite" && isOfALateWrite(history, became))
+    return "nobody could write the index";
   /** A save that began afterwards, and changed something, has written the entry. */
   const isMadeUpFor = (order: number) =>
     history.calls.some(
       (call) =>
         call.sid === sid &&
-        call.what === "save" &&
         call.user === user &&
-        call.wishes.size > 0 &&
         call.began > order &&
         isConfirmed(call) &&
-        (call.ended as number) < until,
+        (call.ended as number) < until &&
+        ((call.what === "save" && call.wishes.size > 0) || isRenewalAgain(history, call)),
     );
   // A save without an answer has said that the session is coming, and it came later.
   const announced = history.calls.filter(
@@ -788,17 +902,26 @@ export function whyTooMany(
 function takenAt({ versions, calls, rules }: History, user: string, order: number): Set<string> {
   const taken = new Set<string>();
   for (const [sid, all] of versions) {
-    if (all.findLast((version) => version.order <= order)?.user === user) taken.add(sid);
+    const earlier = all.filter((version) => version.order <= order);
+    // Of what a failover took the entry may be left.
+    const isLost = earlier.some(({ why }) => why === "failed over");
+    if (
+      earlier.at(-1)?.user === user ||
+      (isLost && earlier.some((version) => version.user === user))
+    )
+      taken.add(sid);
   }
   const grace = LATEST * rules.timeout;
   const at = calls.findLast(({ began }) => began <= order)?.beganAt ?? 0;
   for (const call of calls) {
     if (call.began > order) break;
-    if (call.user !== user && call.userBefore !== user) continue;
+    // A session that was merged may be another user's than its object says.
+    const isTheirs = () => versions.get(call.sid)?.some((version) => version.user === user);
+    if (call.user !== user && call.userBefore !== user && !isTheirs()) continue;
     if (call.what !== "save" && call.what !== "touch") continue;
     // A place that was taken in vain may be given back a while later.
     const isInVain = call.error !== undefined || call.answer === "GONE";
-    const isLate = isInVain && (call.endedAt ?? at) + grace >= at;
+    const isLate = rules.rejects && isInVain && (call.endedAt ?? at) + grace >= at;
     if (isUnderWay(call, order) || isUnknown(call) || isLate) taken.add(call.sid);
   }
   return taken;
@@ -1021,7 +1144,7 @@ export function isSentTwice(
     ({ process, sid, order }) =>
       process === call.process &&
       sid === call.sid &&
-      call.began < landed.order &&
+      firstOf(history, call).began < landed.order &&
       landed.order < order &&
       order < again.order,
   );

@@ -59,9 +59,14 @@ export const mutants = [
   ]),
   ...of("session/landed", [
     [
-      "a first save has landed where another one has the same cookie",
-      "isFirst ? data : after",
-      "after",
+      "a save has landed where another one has the same cookie",
+      '(inData === "untouched" ? inCookie : inData) === "found"',
+      '[inData, inCookie].includes("found")',
+    ],
+    [
+      "a first save has landed where another one has changed all of it",
+      'if (isFirst && inData !== "untouched") return inData === "found";',
+      'if (isFirst && inData !== "untouched") return true;',
     ],
   ]),
   ...of("save/writer", [
@@ -72,8 +77,8 @@ export const mutants = [
     ],
     [
       "what was removed counts as renewed",
-      "renewals.forget(sid);\n    const remove = () =>",
-      "const remove = () =>",
+      "} finally {\n      renewals.end(sid);\n    }\n  }",
+      "} finally {\n    }\n  }",
     ],
     [
       "after a save the object is compared with what it was when loaded",
@@ -111,6 +116,11 @@ export const mutants = [
       "a first save that was lost is not made good",
       "return this.#loaded.held === undefined;",
       "return false;",
+    ],
+    [
+      "nobody waits for a serializer that fails",
+      "if (isDoubted || (there !== null && (held",
+      "this.#wish.own(held);\n    if (isDoubted || (there !== null && (held",
     ],
     [
       "any save makes a session that is gone",
@@ -168,9 +178,14 @@ export const mutants = [
       "return false;",
     ],
     [
-      "of the writes in doubt the oldest that landed counts",
+      "of the writes in doubt only the newest counts",
       "const newestFirst = [...unanswered].reverse();",
-      "const newestFirst = [...unanswered];",
+      "const newestFirst = unanswered.slice(-1);",
+    ],
+    [
+      "what shows of the write that was heard of counts as the next one's",
+      "for (const later of loaded.unanswered) later.before = landed.held.plain;",
+      "",
     ],
     [
       "what shows of the write before counts as the newer one's",
@@ -217,6 +232,7 @@ export const mutants = [
       "if (this.#doomed.has(loaded.sid)) return false;",
       "",
     ],
+    ["what is to be ended counts as renewed", "this.#context.renewals.end(sid);", ""],
     [
       "a login under an id that was nobody's is let through",
       "if (fixated && settings.users?.needsNewId) {",
@@ -274,6 +290,7 @@ export const mutants = [
       "if (exact - now > left || left >",
       "if (left >",
     ],
+    ["an older command's answer counts", "if (last !== undefined && last.sent > sent) return;", ""],
     [
       "an expiry is remembered whatever the text is",
       " || !isOf(text, last.text)) return false;",
@@ -384,11 +401,7 @@ export const mutants = [
     ],
   ]),
   ...of("users/membership", [
-    [
-      "a renewal is skipped though the index may have missed the last one",
-      "this.#index.renewAgain(this.#sid);",
-      "",
-    ],
+    ["an entry that was told of too early counts as there", "&& !this.#isSentAgain;", ";"],
     [
       "an entry comes before its session",
       "const isLater = user === this.#before || (this.#isNew && this.#index.isOrdered);",
@@ -425,6 +438,11 @@ export const mutants = [
       "an entry that was dropped is not made again by who finds its session",
       "if (stored?.user === user) await this",
       "if (stored?.user === null) await this",
+    ],
+    [
+      "an entry lives as long as the last write without an answer",
+      "Math.max(end, expires)",
+      "expires",
     ],
     [
       "who had to make room is told that it was written",

@@ -313,6 +313,7 @@ export function planOf(seed: number): Plan {
     const after = 50 + chance.below(3000, "when a note goes");
     troubles.push({ after, what: "evict", kind: "note", pick: chance.below(9, "which note") });
   }
+  troubles.push(...(scene?.troubles ?? []));
   return { seed, processes, variant, actors, troubles };
 }
 
@@ -324,6 +325,8 @@ interface Scene {
   options(chance: Chance): Partial<Variant>;
   /** The steps of each of its actors. */
   play(chance: Chance): Step[][];
+  /** What goes wrong. */
+  readonly troubles?: readonly Trouble[];
 }
 
 const wait = (chance: Chance, name: string, choices: readonly number[]): Step => ({
@@ -669,6 +672,230 @@ const SCENES: readonly Scene[] = [
         { do: "respond" },
       ],
       [wait(chance, "comes", [5, 10, 15, 20, 30]), { do: "overwrite", place: "y" }],
+    ],
+  },
+  // Of two writes without an answer the first is heard of late, and another one sets a cookie.
+  {
+    sharesBrowser: true,
+    where: [0, 1],
+    options: () => ({ conflict: "merge" }),
+    play: (chance) => [
+      [
+        { do: "request" },
+        { do: "save" },
+        { do: "wait", ms: 40 },
+        { do: "request" },
+        { do: "set", place: "y" },
+        { do: "set", place: "box/a" },
+        { do: "trouble", fault: "answer late" },
+        { do: "save" },
+        { do: "delete", place: chance.pick(["y", "box/a"], "what") },
+        { do: "trouble", fault: chance.pick(["answer lost", "command lost"], "fault"), after: 1 },
+        { do: "save" },
+        wait(chance, "waits", [1, 10, 60]),
+        { do: "save" },
+      ],
+      [
+        wait(chance, "comes", [60, 90, 120, 150]),
+        { do: "request" },
+        { do: "maxAge", ms: 9000 },
+        { do: "respond" },
+      ],
+    ],
+  },
+  // Two requests store the same cookie, and one of them gets no answer.
+  {
+    sharesBrowser: true,
+    where: [0, 1],
+    options: () => ({ conflict: "merge" }),
+    play: (chance) => [
+      [
+        { do: "request" },
+        { do: "save" },
+        { do: "wait", ms: 40 },
+        { do: "request" },
+        { do: "maxAge", ms: 9000 },
+        { do: "set", place: "x" },
+        { do: "trouble", fault: "command lost" },
+        { do: "save" },
+        wait(chance, "waits", [1, 20, 60]),
+        { do: "set", place: "y" },
+        { do: "save" },
+      ],
+      [
+        { do: "wait", ms: 45 },
+        { do: "request" },
+        { do: "maxAge", ms: 9000 },
+        { do: "set", place: "x" },
+        { do: "save" },
+      ],
+    ],
+  },
+  // A renewal is under way while the session is ended, and somebody has a row of it.
+  {
+    sharesBrowser: true,
+    where: [0, 0, 0],
+    options: (chance) => ({ touchAfter: 60, users: chance.of("users") < 0.5 }),
+    play: (chance) => [
+      [
+        { do: "request" },
+        { do: "set", place: "x" },
+        { do: "save" },
+        { do: "wait", ms: 100 },
+        { do: "request" },
+        { do: "destroy" },
+      ],
+      [wait(chance, "comes", [98, 101, 104]), { do: "request" }, { do: "respond" }],
+      [
+        { do: "wait", ms: 25 },
+        { do: "touch row", from: "sessions", ms: chance.pick([80, 95, 110], "later") },
+      ],
+    ],
+  },
+  // A login waits in vain behind one that gets no answer, and is ended; so is its session.
+  {
+    sharesBrowser: true,
+    where: [0, 0, 0],
+    options: () => ({ touchAfter: 60, users: true }),
+    play: (chance) => [
+      [
+        { do: "request" },
+        { do: "save" },
+        { do: "wait", ms: 40 },
+        { do: "request" },
+        { do: "log in", user: "ada" },
+        { do: "trouble", fault: "answer late" },
+        { do: "save" },
+      ],
+      [{ do: "wait", ms: 44 }, { do: "request" }, { do: "destroy" }],
+      [
+        { do: "wait", ms: 44 },
+        { do: "request" },
+        wait(chance, "runs", [10, 100, 110]),
+        { do: "respond" },
+      ],
+    ],
+  },
+  // A session that made room begins anew under its id, when the user has no other one any more.
+  {
+    sharesBrowser: false,
+    where: [0, 1, 1, 0],
+    options: () => ({ users: true, limit: 1, rejects: false, requireNewId: false }),
+    play: (chance) => [
+      [{ do: "request" }, { do: "log in", user: "ada" }, { do: "save" }],
+      [
+        { do: "wait", ms: 50 },
+        { do: "request" },
+        { do: "log in", user: "ada" },
+        { do: "trouble", fault: "command lost", after: chance.pick([5, 6, 7, 8, 9, 10], "which") },
+        { do: "save" },
+        { do: "destroy" },
+      ],
+      [],
+      [
+        wait(chance, "comes", [150, 200]),
+        { do: "begin" },
+        { do: "log in", user: "ada" },
+        { do: "save" },
+        { do: "set", place: "x" },
+        { do: "save" },
+      ],
+    ],
+  },
+  // A session is over, and stored anew under its id while somebody looks at the index.
+  {
+    sharesBrowser: true,
+    where: [0, 1, 0],
+    options: () => ({ users: true, rolling: true, absolute: false, requireNewId: false }),
+    play: (chance) => [
+      [{ do: "request" }, { do: "log in", user: "ada" }, { do: "maxAge", ms: 30 }, { do: "save" }],
+      [
+        wait(chance, "comes", [50, 53, 56, 60]),
+        { do: "begin" },
+        { do: "log in", user: "ada" },
+        { do: "save" },
+      ],
+      [
+        wait(chance, "looks", [46, 50]),
+        { do: "list", user: "ada" },
+        { do: "list", user: "ada" },
+        { do: "list", user: "ada" },
+      ],
+    ],
+  },
+  // Users log in while all sessions are ended.
+  {
+    sharesBrowser: false,
+    options: () => ({ users: true }),
+    play: (chance) => [
+      ...[0, 1].map((actor): Step[] => [
+        wait(chance, `${actor} comes`, [1, 5, 10, 15, 20, 25]),
+        { do: "request" },
+        { do: "log in", user: "ada" },
+        { do: "save" },
+      ]),
+      [wait(chance, "clears", [1, 5, 10]), { do: "clear" }],
+    ],
+  },
+  // A place is taken, and its session comes late.
+  {
+    sharesBrowser: false,
+    options: () => ({ users: true, limit: 1, rejects: true }),
+    play: (chance) => [
+      [
+        { do: "request" },
+        { do: "log in", user: "ada" },
+        { do: "trouble", fault: "command slow", after: 1 },
+        { do: "save" },
+      ],
+      [
+        wait(chance, "comes", [5, 10, 20, 30]),
+        { do: "request" },
+        { do: "log in", user: "ada" },
+        { do: "save" },
+      ],
+    ],
+  },
+  // A login takes its time to arrive, and is looked for in its last moments.
+  {
+    sharesBrowser: true,
+    where: [0, 1],
+    options: () => ({ users: true, requireNewId: false, disableTTL: false }),
+    play: (chance) => [
+      [
+        { do: "request" },
+        { do: "save" },
+        { do: "wait", ms: 40 },
+        { do: "request" },
+        { do: "log in", user: "ada" },
+        { do: "maxAge", ms: 300 },
+        { do: "trouble", fault: "command slow" },
+        { do: "save" },
+      ],
+      [
+        wait(chance, "looks", [350, 354, 358]),
+        ...[0, 1, 2, 3, 4, 5, 6, 7].map((): Step => ({ do: "list", user: "ada" })),
+      ],
+    ],
+  },
+  // A renewal misses the index, which is lost then, and is tried again.
+  {
+    sharesBrowser: true,
+    options: () => ({ users: true, touchAfter: 60, disableTouch: false }),
+    troubles: [{ after: 230, what: "evict", kind: "index", pick: 0 }],
+    play: (chance) => [
+      [
+        { do: "request" },
+        { do: "log in", user: "ada" },
+        { do: "save" },
+        { do: "wait", ms: 70 },
+        { do: "request" },
+        { do: "trouble", fault: "answer lost", after: chance.pick([0, 1, 2, 3], "which") },
+        { do: "respond" },
+        wait(chance, "waits", [140, 145, 150]),
+        { do: "request" },
+        { do: "respond" },
+      ],
     ],
   },
   // What a listing gave is used a while later.

@@ -96,6 +96,7 @@ function shaOf(source: Bytes): string {
 /** A Redis in memory. */
 export class SimulatedRedis {
   readonly #options: ServerOptions;
+  #micros = 0;
   readonly #keys = new Map<Bytes, Stored>();
   readonly #scripts = new Map<string, string>();
   /** `notify-keyspace-events`. */
@@ -382,8 +383,9 @@ export class SimulatedRedis {
       this.#keys.get(key)?.ends === undefined ? 0 : this.#endAt(key, undefined),
     SCAN: (args) => this.#scan(args),
     TIME: () => {
-      const now = this.#options.now();
-      return [String(Math.floor(now / 1000)), String((now % 1000) * 1000)];
+      // No two commands are executed in the same microsecond.
+      this.#micros = Math.max(this.#options.now() * 1000, this.#micros + 1);
+      return [String(Math.floor(this.#micros / 1e6)), String(this.#micros % 1e6)];
     },
     ZADD: ([key = "", ...args]) => {
       const options = new Set<Bytes>();

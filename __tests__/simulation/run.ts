@@ -466,7 +466,7 @@ function rulesOf(variant: Variant): Rules {
     rolling,
     conflict,
     users,
-    limit,
+    limit: users ? limit : undefined,
     rejects,
     cache,
     disableTTL,

@@ -63,7 +63,9 @@ export function notesAreTrue(history: History): string | undefined {
     // What empties the store leaves no notes.
     if (removal.why !== "removed" || history.calls.some((by) => by.what === "clear" && isBy(by)))
       continue;
-    const noted = endings.find((by) => isBy(by) && by.error === undefined);
+    // The note goes out just before the removal; where the server has to learn the script, just after it.
+    const isDone = (by: Call) => by.error === undefined && (by.ended as number) < call.began;
+    const noted = endings.find((by) => isBy(by) && isDone(by));
     if (noted && !isLost) {
       return `${shown(call)}, but ${shown(noted)}`;
     }

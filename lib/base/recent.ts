@@ -26,11 +26,6 @@ export class Recent<Key, Item> {
     this.#newer = new Map();
   }
 
-  delete(key: Key): void {
-    this.#newer.delete(key);
-    this.#older.delete(key);
-  }
-
   clear(): void {
     this.#newer.clear();
     this.#older.clear();

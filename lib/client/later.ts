@@ -11,15 +11,15 @@ const PAUSE = 250;
 /** Rejects where it could not be done. */
 export type Work = () => Promise<unknown>;
 
-interface Wanted {
-  readonly work: Work;
+interface Wanted<Wish> {
+  readonly work: Wish;
   /** Not before this, on the monotonic clock. */
   readonly from: number;
 }
 
 /** What is to be done for sessions when Redis answers again, by their ids. */
-export class Later {
-  readonly #works = new Map<string, Wanted>();
+export class Later<Wish extends Work = Work> {
+  readonly #works = new Map<string, Wanted<Wish>>();
   readonly #delay: number;
   #timer: NodeJS.Timeout | undefined;
 
@@ -32,8 +32,13 @@ export class Later {
     return this.#works.size > 0 && this.#works.has(sid);
   }
 
+  /** What is wanted for a session and not done. */
+  get(sid: string): Wish | undefined {
+    return this.#works.get(sid)?.work;
+  }
+
   /** The latest wish for a session counts. */
-  add(sid: string, work: Work): void {
+  add(sid: string, work: Wish): void {
     addNewest(this.#works, sid, { work, from: performance.now() + this.#delay }, MOST);
     this.#wait();
   }

@@ -94,6 +94,8 @@ export class Agreement {
     const { settings, records, renewals } = this.#context;
     const until = performance.now() + settings.timeout;
     let there = from;
+    /** What was to be written is there, written by whomever; only its renewal is left to do. */
+    let found: Done | undefined;
     for (let round = 1; ; round++) {
       const refusal = there === null ? undefined : records.refusalOf(there.stored);
       if (refusal !== undefined && !task.mayCreate?.()) {
@@ -130,10 +132,10 @@ export class Agreement {
       }
       if (attempt.isFound) {
         renewals.forget(sid);
-        return { attempt, text: there as Text, isOver: false };
+        found = { attempt, text: there as Text, isOver: false };
       }
       if (reply === null || typeof reply === "number") {
-        if (!task.mayCreate?.()) return null;
+        if (found !== undefined || !task.mayCreate?.()) return found ?? null;
         there = null;
       } else {
         // It was compared as bytes: these are none that the client can give back as they are.
@@ -145,7 +147,8 @@ export class Agreement {
       const isWritten =
         text !== undefined && there !== null && sameValue(there.stored, text.stored);
       if (!isWritten && (round >= MOST_ROUNDS || performance.now() >= until)) {
-        throw conflictError(sid, round);
+        if (found === undefined) throw conflictError(sid, round);
+        return found;
       }
     }
   }

@@ -125,6 +125,8 @@ export class Doubts {
     loaded.held = landed.held;
     loaded.user = landed.user;
     loaded.unanswered = loaded.unanswered.slice(latest + 1);
+    // What shows of those that came after it must be more than what it has written itself.
+    for (const later of loaded.unanswered) later.before = landed.held.plain;
   }
 
   /**

@@ -76,13 +76,16 @@ export class Saving implements Task {
   }
 
   /** The usual case: the object takes the place of what it started from, and nothing is in doubt. */
-  #planUndisputed(there: Text | null): Attempt | undefined {
-    const { held, isDoubted, mark } = this.#loaded;
+  #planUndisputed(there: Text | null): Attempt | Promise<Attempt> | undefined {
+    const { held, isDoubted } = this.#loaded;
     if (isDoubted || (there !== null && (held === undefined || !isSame(there, held)))) return;
     const own = this.#wish.own(held);
-    if (own instanceof Promise) return;
+    return own instanceof Promise ? own.then((text) => this.#asItIs(text)) : this.#asItIs(own);
+  }
+
+  #asItIs(own: Value): Attempt {
     const text = this.#judges.records.toStore(own, this.sid);
-    const attempt = { text, life: this.#wish.life, own, mark };
+    const attempt = { text, life: this.#wish.life, own, mark: this.#loaded.mark };
     this.#last = attempt;
     return attempt;
   }

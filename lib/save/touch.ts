@@ -111,12 +111,16 @@ export class Toucher {
     renewals.forget(sid);
     const key = settings.prefix + sid;
     const px = relaxed - Date.now();
-    if (px > 0) {
+    const extend = async () => {
+      if (px > 0) {
+        report?.asked();
+        await port.expire(key, px, "longer");
+      }
       report?.asked();
-      await port.expire(key, px, "longer");
-    }
-    report?.asked();
-    if (index !== undefined) return index.renewed(sid);
+      return true;
+    };
+    if (index !== undefined) return index.renewing(sid, extend);
+    await extend();
     const [size] = await port.measure([key]);
     return Boolean(size);
   }
@@ -148,8 +152,8 @@ export class Toucher {
     }
     renewals.forget(sid);
     report?.asked();
-    if (!(await port.expire(key, life.relaxed - now))) return false;
-    return index === undefined || index.renewed(sid);
+    const renew = () => port.expire(key, life.relaxed - now);
+    return index === undefined ? renew() : index.renewing(sid, renew);
   }
 }
 

@@ -191,12 +191,15 @@ export class Writer {
    *
    * @param ending - why, where somebody ends it on purpose
    */
-  remove(sid: string, ending?: Ending): Promise<number> {
+  async remove(sid: string, ending?: Ending): Promise<number> {
     const { port, settings, renewals, index, endings } = this.#context;
-    renewals.forget(sid);
     const remove = () =>
       index === undefined ? port.remove(settings.prefix + sid) : index.remove(sid);
-    return ending === undefined ? remove() : endings.end([sid], ending, remove);
+    try {
+      return await (ending === undefined ? remove() : endings.end([sid], ending, remove));
+    } finally {
+      renewals.end(sid);
+    }
   }
 
   /** Removes a session where it is one of those texts, which are named by their digests. */

@@ -23,7 +23,7 @@ export interface Unanswered {
   /** What Redis holds if it has happened, and what the object said then. */
   readonly held: Held;
   /** The plain text that it was to replace; `undefined`: it was to be the first. */
-  readonly before: Value | undefined;
+  before: Value | undefined;
   /** What no other write has in its text. */
   readonly mark: string | undefined;
   /** Whose session it makes. */

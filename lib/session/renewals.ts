@@ -12,8 +12,11 @@ const REMEMBERED = 50_000;
 /** A text that is no longer than this is remembered as it is, of a longer one its hash. */
 const SHORT = 512;
 
+/** All times are of the monotonic clock: a clock that is set moves no expiry in Redis. */
 interface Renewal {
-  /** When the key ends, on the monotonic clock: a clock that is set moves no expiry in Redis. */
+  /** When its command was sent; of what is forgotten, when that was. */
+  readonly sent: number;
+  /** When the key ends. */
   readonly until: number;
   /** The idle timeout that the expiry was counted from, in ms. */
   readonly idle: number;
@@ -56,11 +59,20 @@ export class Renewals {
    *   any earlier
    */
   remember(sid: string, text: Value, px: number, sent: number, { idle }: Lifetime): void {
-    this.#renewals.set(sid, { until: sent + px, idle, text: shortened(text) });
+    const last = this.#renewals.get(sid);
+    // Answers may come in another order than their commands were sent.
+    if (last !== undefined && last.sent > sent) return;
+    this.#renewals.set(sid, { sent, until: sent + px, idle, text: shortened(text) });
   }
 
+  /** What is known says nothing any more of when the session ends. */
   forget(sid: string): void {
-    this.#renewals.delete(sid);
+    if (this.#renewals.get(sid) !== undefined) this.end(sid);
+  }
+
+  /** The session is ended, or is to be: of what was sent up to now nothing is remembered, either. */
+  end(sid: string): void {
+    this.#renewals.set(sid, { sent: performance.now(), until: 0, idle: 0, text: "" });
   }
 
   clear(): void {

@@ -28,12 +28,14 @@ export interface Registry {
   enter(user: string, sid: string, expires: number | null, isNew: boolean): Promise<Entered>;
   /** Notes that a session was perhaps written, or will be. Never fails. */
   expect(user: string, sid: string, expires: number | null, isNew: boolean): Promise<void>;
+  /** A session's expiry is to be written again: its index may have missed the last time. */
+  renewAgain(sid: string): void;
+  /** Looks, a while later, whether a session that was perhaps written needs an entry. */
+  lookLater(sid: string): void;
   /** Drops an entry that nobody has changed since. */
   forget(user: string, entry: Entry): Promise<void>;
   /** Drops the entry of a session that is no longer this user's, unless by now it is again. */
   disown(user: string, sid: string): Promise<void>;
-  /** A session's expiry is to be written again: its index may have missed the last time. */
-  renewAgain(sid: string): void;
 }
 
 /** What the index was told while the session itself was being written. */
@@ -51,7 +53,7 @@ interface Told {
  * | the write | the entry |
  * |---|---|
  * | begins | under `"reject"` a place is taken, for as long as the session would live |
- * | is sent | is written along with it, where it cannot come before a session that is this user's |
+ * | is sent | is written along with it, where it cannot come before a session that is this user's; again where that command stored nothing and another one did |
  * | is done | is written if it was not; the one of the user before is dropped |
  * | finds no session, or another user's | is taken back, if this write made it and nobody has changed it since |
  * | is refused by Redis | stays, but for the place |
@@ -70,6 +72,8 @@ export class Membership {
   /** `undefined` where nobody has said it yet. */
   #expires: number | null | undefined;
   #told: Told | undefined;
+  /** Whether another command was sent after the one that the index was told of. */
+  #isSentAgain = false;
 
   /** @param expires - when the session would end, as far as that is known before it is written */
   constructor(
@@ -128,6 +132,7 @@ export class Membership {
   sent(expires: number | null): void {
     this.#expires = expires;
     const user = this.#user;
+    this.#isSentAgain = this.#told !== undefined;
     // An entry that comes before its session may be taken for a dead one and dropped.
     const isLater = user === this.#before || (this.#isNew && this.#index.isOrdered);
     if (user === undefined || this.#told !== undefined || !isLater) return;
@@ -156,7 +161,8 @@ export class Membership {
     // The process may have stood still: the session was given its life later than its entry.
     const isLate = waited > this.#index.grace;
     if (isLate && this.#expires) this.#expires += Math.ceil(waited);
-    const isTold = told?.user === user && told?.expires === this.#expires;
+    // Where the first command stored nothing, its entry may have been taken for a dead one.
+    const isTold = told?.user === user && told?.expires === this.#expires && !this.#isSentAgain;
     const entered = isTold ? told?.entered : this.#enter(user);
     const work: Promise<unknown>[] = [];
     if (told !== undefined && told.user !== user) work.push(this.#takeBack());
@@ -185,10 +191,11 @@ export class Membership {
 
   /** Makes sure that a session is listed which is stored, or may be. */
   async #perhaps(): Promise<void> {
-    if (this.#user !== undefined && this.#expires !== undefined) {
-      await this.#index.expect(this.#user, this.#sid, this.#expires, this.#isNew);
-    }
     this.#index.renewAgain(this.#sid);
+    if (this.#user === undefined) return;
+    // What keeps its life does not know when it ends.
+    if (this.#expires === undefined) this.#index.lookLater(this.#sid);
+    else await this.#index.expect(this.#user, this.#sid, this.#expires, this.#isNew);
   }
 
   /** Enters a session that is stored; one without a user, or that is gone again, needs no entry. */

@@ -152,12 +152,16 @@ export class Owned {
     const key = settings.prefix + sid;
     if (kind === "gone") return 0;
     if (kind !== "own" && !unreadable) return KEPT;
-    renewals.forget(sid);
     let outcome = 0;
-    await endings.end([sid], ending, async () => {
+    const remove = async () => {
       outcome = kind === "own" ? await this.#removeSeen(seen) : await port.remove(key);
       return outcome === CHANGED ? null : outcome;
-    });
+    };
+    try {
+      await endings.end([sid], ending, remove);
+    } finally {
+      renewals.end(sid);
+    }
     return outcome;
   }
 

@@ -1,5 +1,5 @@
 // Which sessions a user has, how many they may have, and how they end.
-import { StoreError, shown } from "../base/index.js";
+import { isSilence, StoreError, shown } from "../base/index.js";
 import { isInDoubt, Later } from "../client/index.js";
 import type { Ending } from "../endings/index.js";
 import type { UserSettings } from "../options.js";
@@ -26,6 +26,13 @@ import { TAKE } from "./scripts.js";
 
 /** Why a session ends that has to make room for another one of its user. */
 const LIMIT: Ending = { reason: "limit" };
+
+/** What an index is owed. */
+interface Owed {
+  (): Promise<unknown>;
+  /** When the session ends that is to be entered, if one is; `null`: never. */
+  readonly end?: number | null;
+}
 
 /** How often a place that was freed is asked for, while others are faster. */
 const ROUNDS = 10;
@@ -65,7 +72,9 @@ export class UserIndex implements Registry {
    * The entries of sessions that are stored, or may be, and that the index does not list yet. Their next
    * renewal would write them, but nobody knows when that comes.
    */
-  readonly #owed = new Later();
+  readonly #owed = new Later<Owed>();
+  /** Looks at sessions of which it is not known whose they have become. */
+  readonly #looks: Later;
   /** For how long a write may be under way, in ms; and for how long a listing may wait. */
   readonly grace: number;
 
@@ -76,6 +85,7 @@ export class UserIndex implements Registry {
 
     this.#owned = new Owned(context, (session) => this.storedUserOf(session));
     this.grace = 3 * settings.timeout;
+    this.#looks = new Later(this.grace);
     this.#entries = new Entries(port, settings.prefix, this.grace);
   }
 
@@ -135,11 +145,12 @@ export class UserIndex implements Registry {
     for (let round = 1; ; round++) {
       const place = await this.#entries.expect(user, sid, end, limit, true).catch((error) => {
         // Perhaps it was taken; nothing is written now that would need it.
-        if (isInDoubt(error)) this.#owed.add(owedAs(user, sid), () => this.disown(user, sid));
+        if (isInDoubt(error))
+          this.#owed.add(owedAs(user, sid), () => this.#disownOthers(user, sid));
         throw error;
       });
       if (place.isTaken) return place.isNew ? { sid, activity: place.activity } : undefined;
-      const isFreed = round < ROUNDS && (await this.#forgetDead(user, place.excess));
+      const isFreed = round < ROUNDS && (await this.#forgetDead(user, sid, place.excess));
       if (!isFreed) throw tooMany(limit);
     }
   }
@@ -149,8 +160,15 @@ export class UserIndex implements Registry {
    * again. Never fails.
    */
   async expect(user: string, sid: string, expires: number | null, isNew: boolean): Promise<void> {
-    const write = () => this.#entries.expect(user, sid, expires, 0, isNew);
-    await write().catch(() => this.#owed.add(owedAs(user, sid), write));
+    const as = owedAs(user, sid);
+    const until = (end: number | null): Owed =>
+      Object.assign(() => this.#entries.expect(user, sid, end, 0, isNew), { end });
+    await until(expires)().catch(() => {
+      // Of several writes without an answer any may have happened.
+      const { end = 0 } = this.#owed.get(as) ?? {};
+      const isEndless = end === null || expires === null;
+      this.#owed.add(as, until(isEndless ? null : Math.max(end, expires)));
+    });
   }
 
   /**
@@ -165,7 +183,7 @@ export class UserIndex implements Registry {
     this.#owed.delete(owedAs(user, sid));
     let { leaving } = written;
     if (written.excess > 0) {
-      await this.#forgetDead(user, written.excess);
+      await this.#forgetDead(user, sid, written.excess);
       leaving = await this.#entries.evict(user, sid, limit);
     }
     let isKept = true;
@@ -201,11 +219,31 @@ export class UserIndex implements Registry {
     if (stored?.user === user) await this.#entries.written(user, sid, stored.expires, 0, true);
   }
 
+  /** The same where the session is perhaps this user's. */
+  async #disownOthers(user: string, sid: string): Promise<void> {
+    if ((await this.#stored(sid))?.user !== user) await this.disown(user, sid);
+  }
+
   /**
-   * Notes that a session was renewed by one who does not know whose it has become; whether it is there
+   * Renews a session by one who does not know whose it has become, and notes that; whether it is there
    * and keeps its place.
    */
-  async renewed(sid: string): Promise<boolean> {
+  async renewing(sid: string, renew: () => Promise<boolean>): Promise<boolean> {
+    try {
+      return (await renew()) && (await this.#renewed(sid));
+    } catch (error) {
+      // It is renewed perhaps, or will be, and its entry is not.
+      if (isSilence(error)) this.lookLater(sid);
+      throw error;
+    }
+  }
+
+  /** Sees to the entry of a session that was perhaps written or renewed, when that can be seen. */
+  lookLater(sid: string): void {
+    this.#looks.add(sid, () => this.#renewed(sid));
+  }
+
+  async #renewed(sid: string): Promise<boolean> {
     const stored = await this.#stored(sid);
     if (stored === null) return false;
     const { user, expires } = stored;
@@ -358,14 +396,14 @@ export class UserIndex implements Registry {
   }
 
   /**
-   * Looks for entries whose sessions are gone, until so many are dropped; whether a place is free: others
-   * may have freed one as well.
+   * Looks for entries whose sessions are gone, until so many are dropped; whether a place is free for
+   * `sid`: others may have freed one as well, or taken it for this very session.
    */
-  async #forgetDead(user: string, most: number): Promise<boolean> {
+  async #forgetDead(user: string, sid: string, most: number): Promise<boolean> {
     let found = 0;
     let taken = 0;
     for await (const { entries, now } of this.#entries.of(user)) {
-      taken += entries.filter((entry) => !isLeaving(entry)).length;
+      taken += entries.filter((entry) => !isLeaving(entry) && entry.sid !== sid).length;
       const here = entries.filter(
         (entry) => !isLeaving(entry) && !isComing(entry, now, this.grace),
       );
