@@ -36,7 +36,8 @@ export function hasLanded(before: Tree, after: Tree, current: Tree): boolean {
   });
 }
 
-function dataOf({ cookie: _, ...data }: Tree): Tree {
+function dataOf(session: Tree): Tree {
+  const { cookie: _, ...data } = session;
   return data;
 }
 
