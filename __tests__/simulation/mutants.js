@@ -142,6 +142,11 @@ export const mutants = [
       "if (isDoubted || (there !== null",
       "if (!isDoubted && (there !== null",
     ],
+    [
+      "a cookie in doubt is stored for the user of before",
+      "this.entry?.belongsTo(this.#wish.user);",
+      "",
+    ],
     ["what is assumed counts as found", "there === guess ? guess : ", ""],
     [
       "a merged session counts as the object's own",
@@ -401,6 +406,11 @@ export const mutants = [
     ],
   ]),
   ...of("users/membership", [
+    [
+      "a renewal is skipped though the index has missed the last one",
+      "this.#index.renewAgain(this.#sid);",
+      "",
+    ],
     ["an entry that was told of too early counts as there", "&& !this.#isSentAgain;", ";"],
     [
       "an entry comes before its session",

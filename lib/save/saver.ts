@@ -172,7 +172,10 @@ export class Saver {
         },
         life: this.#keepsLife(loaded, seen) ? undefined : life,
         isRedated: redated,
-        user: loaded.user,
+        // A write without an answer may turn out to have made it another user's.
+        get user() {
+          return loaded.user;
+        },
       };
       const result = await this.#write(loaded, wish, step);
       if (result !== "GONE") loaded.cookie = seen;

@@ -103,6 +103,7 @@ export class Saving implements Task {
     const guess = loaded.unanswered.at(-1)?.held;
     const base =
       there === null ? loaded.held : there === guess ? guess : await doubts.settle(loaded, there);
+    this.entry?.belongsTo(this.#wish.user);
     const own = await this.#wish.own(base);
     if (there === null || (await this.#isFree(there, base))) {
       return this.#attempt(own, { life, own, mark: loaded.mark });
