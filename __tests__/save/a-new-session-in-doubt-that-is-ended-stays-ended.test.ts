@@ -1,7 +1,6 @@
-import session from "express-session";
 import type { RedisStore, RedisStoreOptions } from "../../lib/index.js";
 import { type Fault, type FaultyClient, faulty, writes } from "../support/faults.js";
-import { load, warmUp } from "../support/requests.js";
+import { generated, load, warmUp } from "../support/requests.js";
 import {
   type AppSession,
   connect,
@@ -11,24 +10,12 @@ import {
   until,
 } from "../support/store.js";
 
-/** A session that express-session has generated, and that nobody has saved. */
-function generated(store: RedisStore, sid: string): AppSession {
-  const { Session, Cookie } = session as unknown as {
-    Session: new (req: object) => AppSession;
-    Cookie: new () => AppSession["cookie"];
-  };
-  const mine = new Session({ sessionID: sid, sessionStore: store });
-  mine.cookie = new Cookie();
-  return mine;
-}
-
 async function setUp(options: Omit<Partial<RedisStoreOptions>, "client"> = {}) {
   const faults = faulty(await connect());
   const store = makeStore(faults.client, { timeout: 500, ...options }) as RedisStore;
   const other = makeStore(await connect(), { ...options, prefix: store.prefix }) as RedisStore;
   await warmUp(store);
-  const mine = generated(store, "sid");
-  mine.n = 1;
+  const mine = generated("sid", { n: 1 });
   return { faults, store, other, mine };
 }
 
@@ -85,7 +72,7 @@ describe.each(fates)("a new session whose first save has no answer (%s)", (fault
     await until(async () => (await other.get("sid")) === null);
     expect(await store.set("sid", mine)).toBe("GONE");
     // Another new session under that id is another session.
-    expect(await store.set("sid", generated(store, "sid"))).toBe("OK");
+    expect(await store.set("sid", generated("sid"))).toBe("OK");
   });
 });
 
@@ -112,7 +99,7 @@ describe("a session that a late write makes anew after its logout is removed aga
   test("but not where another one has changed it", async () => {
     const { faults, store, other, mine } = await setUp({ timeout: 100 });
     await failing({ faults, store }, "late", () => store.set("sid", mine));
-    await failing({ faults, store }, "late", () => store.set("second", generated(store, "second")));
+    await failing({ faults, store }, "late", () => store.set("second", generated("second")));
     await store.destroy("sid");
     await store.destroy("second");
     await faults.arrive();

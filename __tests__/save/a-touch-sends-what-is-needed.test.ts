@@ -1,7 +1,11 @@
 import express from "express";
 import supertest from "supertest";
+import { COMPARE_AND_RENEW } from "../../lib/save/scripts.js";
+import { REMOVE_SEEN, TAKE } from "../../lib/users/scripts.js";
 import { type RedisServer, startRedis } from "../../tools/redis-server.js";
+import { faulty } from "../support/faults.js";
 import { record } from "../support/recording.js";
+import { load } from "../support/requests.js";
 import {
   type AppSession,
   connect,
@@ -9,11 +13,14 @@ import {
   makeStore,
   rawOf,
   read,
+  refusal,
   sessionOf,
   type TestClient,
   until,
   visit,
 } from "../support/store.js";
+import { through } from "../support/through.js";
+import { userId } from "../support/user-index-suite.js";
 
 // What a request that only reads costs. Counted by a server that nobody else talks to.
 
@@ -143,4 +150,108 @@ test("the response of a request that only reads is written at once", async () =>
   await agent.get("/read");
   await agent.get("/read");
   expect(writes).toBe(0);
+});
+
+describe("what a touch knows of a session is forgotten when that is ended", () => {
+  const runs = ([name, text]: string[], { sha, source }: { sha: string; source: string }) =>
+    (name === "EVALSHA" && text === sha) || (name === "EVAL" && text === source);
+  const isRenewal = (command: string[]) => runs(command, COMPARE_AND_RENEW);
+  const isRemoval = (command: string[]) =>
+    command[0] === "DEL" || runs(command, TAKE) || runs(command, REMOVE_SEEN);
+
+  /** A session in the hands of two requests, and a touch of the first whose answer waits. */
+  async function touched(options: object) {
+    let between = async () => {};
+    let isHeld = false;
+    let answer = () => {};
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    let arrived = () => {};
+    const arrival = new Promise<void>((resolve) => {
+      arrived = resolve;
+    });
+    const slow = through(client, async (command, send) => {
+      const reply = await send();
+      if (isHeld && isRenewal(command)) {
+        isHeld = false;
+        arrived();
+        await answered;
+      }
+      if (isRemoval(command)) await between();
+      return reply;
+    });
+    const store = makeStore(slow, { touchAfter: 60, ...options });
+    // By another process: this one knows nothing of it yet.
+    const other = makeStore(client, { prefix: store.prefix, ...options });
+    await other.set("sid", sessionOf({ user: "ada" }));
+    const [mine, same] = [await load(store, "sid"), await load(store, "sid")];
+    isHeld = true;
+    const touch = store.touch("sid", mine);
+    await arrival;
+    return {
+      store,
+      same,
+      touch,
+      answer,
+      /** Has something done between the removal and its answer. */
+      meanwhile: (work: () => Promise<void>) => {
+        between = work;
+      },
+    };
+  }
+
+  type Store = Awaited<ReturnType<typeof touched>>["store"];
+  const ways: [string, object, (store: Store) => Promise<unknown>][] = [
+    ["destroy", {}, (store) => store.destroy("sid")],
+    ["destroy, of a user", { userId }, (store) => store.destroy("sid")],
+    ["destroyAllOf", { userId }, (store) => store.destroyAllOf("ada")],
+  ];
+
+  test.each(ways)(
+    "though its answer comes while the end is under way: %s",
+    async (_, options, end) => {
+      const { store, same, touch, answer, meanwhile } = await touched(options);
+      meanwhile(async () => {
+        answer();
+        expect(await touch).toBe("OK");
+      });
+      expect(await end(store)).toBe(1);
+      expect(await store.touch("sid", same)).toBe("EXPIRED");
+    },
+  );
+
+  test.each(ways)("though its answer comes after the end: %s", async (_, options, end) => {
+    const { store, same, touch, answer } = await touched(options);
+    expect(await end(store)).toBe(1);
+    answer();
+    await touch;
+    expect(await store.touch("sid", same)).toBe("EXPIRED");
+  });
+
+  test("and when that waits behind a renewal without an answer", async () => {
+    const faults = faulty(client);
+    const store = makeStore(faults.client, { touchAfter: 60, timeout: 500 });
+    await store.set("sid", sessionOf());
+    const [saved, mine, same] = [
+      await load(store, "sid"),
+      await load(store, "sid"),
+      await load(store, "sid"),
+    ];
+    let sent = 0;
+    faults.fate = (command) => {
+      if (isRenewal(command.map(String)) && sent++ === 0) return "drop";
+      // Nor is it repeated too early.
+      return command[0] === "DEL" ? "drop" : undefined;
+    };
+    const save = refusal(store.set("sid", saved));
+    const end = refusal(store.destroy("sid"));
+    await until(() => sent > 0);
+    expect(await store.touch("sid", mine)).toBe("OK");
+    expect(await save).toMatchObject({ code: "ERR_TIMEOUT" });
+    expect(await end).toMatchObject({ code: "ERR_TIMEOUT" });
+    expect(await store.touch("sid", same)).toBe("EXPIRED");
+    faults.fate = () => undefined;
+    await until(async () => !(await raw.exists(`${store.prefix}sid`)));
+  });
 });

@@ -138,3 +138,59 @@ test("a save that cannot be written, behind another one, rejects and harms nothi
     stored: { n: 1, o: 1 },
   });
 });
+
+test("a touch whose new cookie the serializer refuses rejects, asks for nothing more and harms nothing else", async () => {
+  const outcome = await library.run<{
+    results: string[];
+    more: number;
+    unhandled: string[];
+    stored: object;
+  }>(`
+    import { createClient } from "redis";
+    import { RedisStore } from "./index.js";
+    const unhandled = [];
+    process.on("unhandledRejection", (error) => unhandled.push(String(error)));
+    const client = await createClient({ url: ${JSON.stringify(url)} }).connect();
+    // How many texts it writes before it refuses one, and all after that.
+    let left = Infinity;
+    let refused = 0;
+    const serializer = {
+      parse: JSON.parse,
+      stringify: async (session) => {
+        const text = JSON.stringify(session);
+        if (left-- > 0) return text;
+        refused++;
+        throw new Error("refused");
+      },
+    };
+    const prefix = ${JSON.stringify(freshPrefix())};
+    const store = new RedisStore({ client, prefix, serializer });
+    await store.set("sid", { cookie: { originalMaxAge: null }, n: 1 });
+    const load = () => new Promise((resolve) => store.load("sid", (_, session) => resolve(session)));
+    const results = [];
+    let more = 0;
+    // Each of the texts that such a touch takes is refused once.
+    for (let texts = 0; results.at(-1) !== "OK" && texts < 100; texts++) {
+      left = Infinity;
+      const session = await load();
+      session.cookie.maxAge = 9_000_000;
+      left = texts;
+      refused = 0;
+      results.push(await store.touch("sid", session).catch(({ code }) => code));
+      await new Promise(setImmediate);
+      if (refused > 1) more++;
+    }
+    const stored = JSON.parse(await client.get(prefix + "sid"));
+    left = Infinity;
+    await store.clear();
+    client.destroy();
+    console.log(JSON.stringify({ results, more, unhandled, stored }));
+  `);
+  expect(outcome.unhandled).toEqual([]);
+  expect(outcome.more).toBe(0);
+  const codes = outcome.results.slice(0, -1);
+  expect(codes.length).toBeGreaterThan(1);
+  expect(new Set(codes)).toEqual(new Set(["ERR_INVALID_SESSION"]));
+  expect(outcome.results.at(-1)).toBe("OK");
+  expect(outcome.stored).toMatchObject({ n: 1, cookie: { originalMaxAge: 9_000_000 } });
+});

@@ -1,6 +1,6 @@
-import expressSession from "express-session";
 import { RedisStore, type RedisStoreOptions } from "../../lib/index.js";
 import { MemoryClient } from "../support/memory-client.js";
+import { generated } from "../support/requests.js";
 import { sessionOf, until } from "../support/store.js";
 
 const connectionLost = () => {
@@ -13,19 +13,9 @@ function setUp(options: Partial<RedisStoreOptions> = {}) {
   return { client, store, exists: () => client.server.keys().has("s:sid") };
 }
 
-/** A Session as express-session generates it for a new visitor. */
-function generated(data: object): expressSession.SessionData {
-  const { Session, Cookie } = expressSession as unknown as {
-    Session: new (req: object) => object;
-    Cookie: new () => object;
-  };
-  const session = Object.assign(new Session({ sessionID: "sid" }), { cookie: new Cookie() }, data);
-  return session as unknown as expressSession.SessionData;
-}
-
 test("a new session whose first save was lost on its way is there after the next save", async () => {
   const { client, store } = setUp();
-  const session = generated({ a: 1 });
+  const session = generated("sid", { a: 1 });
   client.troubles.set("SET", connectionLost);
   await expect(store.set("sid", session)).rejects.toMatchObject({ code: "ERR_UNAVAILABLE" });
   client.troubles.clear();
@@ -35,11 +25,11 @@ test("a new session whose first save was lost on its way is there after the next
 
 test("a first save that was lost is not taken for another's under the same id because their cookies are the same", async () => {
   const { client, store } = setUp();
-  const session = generated({ a: 1 });
+  const session = generated("sid", { a: 1 });
   client.troubles.set("SET", connectionLost);
   await expect(store.set("sid", session)).rejects.toMatchObject({ code: "ERR_UNAVAILABLE" });
   client.troubles.clear();
-  expect(await store.set("sid", generated({ a: 2, b: 1 }))).toBe("OK");
+  expect(await store.set("sid", generated("sid", { a: 2, b: 1 }))).toBe("OK");
   expect(await store.set("sid", session)).toBe("MERGED");
   expect(await store.get("sid")).toMatchObject({ a: 1, b: 1 });
 });

@@ -391,3 +391,33 @@ test("a removal without an answer is known by what is not there, though another 
   await store.set("sid", mine);
   expect(await seen(other)).toEqual({ n: 2 });
 });
+
+test("a save without an answer is not taken for done because another request has given the cookie the same life", async () => {
+  const { faults, store, other, mine } = await loaded({ x: 0 });
+  const theirs = await load(other, "sid");
+  mine.cookie.maxAge = 9_000_000;
+  mine.x = 1;
+  await failing({ faults, store }, "drop", () => store.set("sid", mine));
+  theirs.cookie.maxAge = 9_000_000;
+  theirs.x = 2;
+  expect(await other.set("sid", theirs)).toBe("OK");
+  mine.y = 1;
+  await store.set("sid", mine);
+  expect(await seen(other)).toEqual({ x: 1, y: 1 });
+});
+
+test("a removal without an answer is made good, though the save before it was heard of only later", async () => {
+  const { faults, store, other, mine } = await loaded({ n: 1 });
+  mine.y = 1;
+  mine.box = { full: true };
+  await failing({ faults, store }, "lose", () => store.set("sid", mine));
+  delete mine.box;
+  await failing({ faults, store }, "drop", () => store.set("sid", mine));
+  const theirs = await load(other, "sid");
+  theirs.cookie.maxAge = 9_000_000;
+  expect(await other.set("sid", theirs)).toBe("OK");
+  faults.answer();
+  await new Promise((resolve) => setImmediate(resolve));
+  await store.set("sid", mine);
+  expect(await seen(other)).toEqual({ n: 1, y: 1 });
+});

@@ -1,3 +1,4 @@
+import expressSession from "express-session";
 import { RedisStore, type RedisStoreOptions } from "../../lib/index.js";
 import {
   type AppSession,
@@ -18,6 +19,15 @@ export function load(store: RedisStore, sid: string): Promise<AppSession> {
       else resolve(session as AppSession);
     });
   });
+}
+
+/** A session as express-session generates it for a new visitor, and that nobody has saved. */
+export function generated(sid: string, data: object = {}): AppSession {
+  const { Session, Cookie } = expressSession as unknown as {
+    Session: new (req: object) => AppSession;
+    Cookie: new () => AppSession["cookie"];
+  };
+  return Object.assign(new Session({ sessionID: sid }), { cookie: new Cookie() }, data);
 }
 
 /**
