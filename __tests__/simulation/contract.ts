@@ -16,6 +16,7 @@ import {
   isContended,
   isEndedBySaving,
   isEnding,
+  isFailedOver,
   isFulfilled,
   isGone,
   isHiddenByOthers,
@@ -147,7 +148,7 @@ const changesAreAskedFor: Promised = (history, lenient) => {
       lenient("a late command overwrote");
     } else if (isSetBack(history, transition)) {
       lenient("code that loads nothing came between");
-    } else if (before.why === "failed over" && isOfALateWrite(history, version)) {
+    } else if (isFailedOver(transition) && isOfALateWrite(history, version)) {
       lenient("a failover brought back what a late command expects");
     } else if (isOfALateWrite(history, version) && isOfALateCreation(history, transition)) {
       lenient("late creation");

@@ -232,19 +232,40 @@ export function isTakenForAnothers(history: History, call: Call, place: string):
   );
 }
 
+/** Whether an object takes back what it had set before it was told that its session is gone. */
+function isTakenBackAfterGone(
+  { calls }: History,
+  { object, number, places }: Call,
+  place: string,
+  before: Version,
+): boolean {
+  if (object === undefined || places?.has(place)) return false;
+  const own = calls.filter((call) => call.object === object && call.number < number);
+  return (
+    own.some(({ answer }) => answer === "GONE") &&
+    own.some((call) => call.places?.get(place) === before.places?.get(place))
+  );
+}
+
 /** Whether some call asks for what became of a place. */
 export function isAskedFor(
-  { rules }: History,
+  history: History,
   writers: readonly Call[],
   place: string,
   before: Version,
   version: Version,
 ): boolean {
+  const { rules } = history;
   const [outer = "", inner] = place.split("/");
   const leaf = version.places?.get(place);
   if (rules.conflict === "overwrite") return false;
   const savers = writers.filter(({ what }) => what === "save");
   if (savers.some((call) => wants(call, place, leaf))) return true;
+  if (
+    leaf === undefined &&
+    savers.some((call) => isTakenBackAfterGone(history, call, place, before))
+  )
+    return true;
   // It went with the object that it was in; that is a place of its own.
   if (inner !== undefined && before.places?.get(outer) === "{}" && !version.places?.has(outer))
     return true;
@@ -332,6 +353,12 @@ export function isSetBack(history: History, { version, before, index, all }: Tra
     (call) => call.error !== undefined && isUnknown(call),
   );
   return isBack && isLate && isOfCodeThatLoadsNothing(history, before);
+}
+
+/** Whether a session was what a failover has made of it, whoever has renewed it since. */
+export function isFailedOver({ before, index, all }: Transition): boolean {
+  const other = all.slice(0, index).findLastIndex(({ text }) => text !== before.text);
+  return all.slice(other + 1, index).some(({ why }) => why === "failed over");
 }
 
 /** Whether a version is what code wrote that has not loaded the session. */

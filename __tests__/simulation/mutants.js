@@ -418,6 +418,11 @@ export const mutants = [
       "const isLater = true;",
     ],
     [
+      "what others have stored is taken back with the own entry",
+      "await this.#index.release(user, (await entered).entry);",
+      "await this.#index.forget(user, (await entered).entry);",
+    ],
+    [
       "what was entered for a save that found another's session stays",
       "await this.#takeBack();\n      return false;",
       "return false;",

@@ -47,7 +47,7 @@ export function named(line: string, texts: ReadonlyMap<string, string>): string 
       (_, user: string) => `the index of ${Buffer.from(user, "base64url").toString()}`,
     )
     .replace(new RegExp(`\\b800${BEGIN}(\\d{6})\\b`, "g"), (_, ms) => `coming-since-${Number(ms)}`)
-    .replace(new RegExp(`\\b${BEGIN}(\\d{6})(?:000)?\\b`, "g"), (_, ms) => String(Number(ms)));
+    .replace(new RegExp(`\\b${BEGIN}(\\d{6})(?:\\d{3})?\\b`, "g"), (_, ms) => String(Number(ms)));
 }
 
 /** A history without what tells nothing: signs of life, and scripts that are sent a second time since the server did not know them. */

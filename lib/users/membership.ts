@@ -34,6 +34,8 @@ export interface Registry {
   lookLater(sid: string): void;
   /** Drops an entry that nobody has changed since. */
   forget(user: string, entry: Entry): Promise<void>;
+  /** The same, unless the session is this user's. */
+  release(user: string, entry: Entry): Promise<void>;
   /** Drops the entry of a session that is no longer this user's, unless by now it is again. */
   disown(user: string, sid: string): Promise<void>;
 }
@@ -55,7 +57,7 @@ interface Told {
  * | begins | under `"reject"` a place is taken, for as long as the session would live |
  * | is sent | is written along with it, where it cannot come before a session that is this user's; again where that command stored nothing and another one did |
  * | is done | is written if it was not; the one of the user before is dropped |
- * | finds no session, or another user's | is taken back, if this write made it and nobody has changed it since |
+ * | finds no session, or another user's | is taken back, if nobody has changed it since and the session is not this user's |
  * | is refused by Redis | stays, but for the place |
  * | has no answer | says that the session is perhaps coming, for as long as it would live; and again with the next renewal. The user before keeps theirs: one too many does no harm |
  */
@@ -186,7 +188,8 @@ export class Membership {
   async #takeBack(): Promise<void> {
     if (this.#told === undefined) return;
     const { user, entered } = this.#told;
-    await this.#index.forget(user, (await entered).entry);
+    // Another process may have stored the session, and entered it just before.
+    await this.#index.release(user, (await entered).entry);
   }
 
   /** Makes sure that a session is listed which is stored, or may be. */

@@ -211,6 +211,11 @@ export class UserIndex implements Registry {
     return this.#entries.forget(user, [entry]);
   }
 
+  /** Drops an entry that nobody has changed since, unless the session is this user's. */
+  async release(user: string, entry: Entry): Promise<void> {
+    if (!(await this.#isOf(user, entry.sid))) await this.forget(user, entry);
+  }
+
   /** Drops the entry of a session that is no longer this user's, unless by now it is again. */
   async disown(user: string, sid: string): Promise<void> {
     await this.#entries.forget(user, [{ sid, activity: ANY }]);
@@ -221,7 +226,7 @@ export class UserIndex implements Registry {
 
   /** The same where the session is perhaps this user's. */
   async #disownOthers(user: string, sid: string): Promise<void> {
-    if ((await this.#stored(sid))?.user !== user) await this.disown(user, sid);
+    if (!(await this.#isOf(user, sid))) await this.disown(user, sid);
   }
 
   /**
@@ -248,6 +253,12 @@ export class UserIndex implements Registry {
     if (stored === null) return false;
     const { user, expires } = stored;
     return user === undefined || this.written(user, sid, expires, false);
+  }
+
+  async #isOf(user: string, sid: string): Promise<boolean> {
+    const { port, settings } = this.#context;
+    const value = await port.get(settings.prefix + sid);
+    return value !== null && (await this.#owned.ownerOf(sid, value)) === user;
   }
 
   /** Whose session is there and when it ends; `null`: there is none. */
