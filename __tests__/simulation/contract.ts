@@ -248,6 +248,7 @@ const endingsEnd: Promised = (history, lenient) => {
       // `destroyOf` ends no session of another user.
       if (call.what === "destroyOf") {
         if (versions.some(({ user }) => user !== call.user)) continue;
+        if (!isLoggedIn(history, sid, call.user as string, call.began)) continue;
         const reason = whyUnlisted(history, sid, call.user as string, call.ended);
         if (reason !== undefined) {
           lenient(reason);

@@ -445,7 +445,12 @@ function isOfOthers(
   const tried = calls.filter(
     ({ object, number }) => object === call.object && number < call.number,
   );
-  const known = [call.userBefore, ...tried.filter(isUnknown).map((other) => other.user)];
+  const known = [
+    call.userBefore,
+    ...tried
+      .filter((other) => isUnknown(other) || other.answer === "GONE")
+      .map((other) => other.user),
+  ];
   if (known.every((each) => each === user)) return false;
   if (why === "failed over") return true;
   return calls.some(
