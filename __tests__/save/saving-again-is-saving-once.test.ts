@@ -406,6 +406,37 @@ test("a save without an answer is not taken for done because another request has
   expect(await seen(other)).toEqual({ x: 1, y: 1 });
 });
 
+test("a save without an answer that changed nothing but the cookie is known by that", async () => {
+  const { faults, store, other, raw, key, mine } = await loaded({ n: 1 });
+  const before = mine.cookie.maxAge;
+  mine.cookie.maxAge = 9_000_000;
+  await failing({ faults, store }, "lose", () => store.set("sid", mine));
+  const theirs = await load(other, "sid");
+  theirs.n = 2;
+  expect(await other.set("sid", theirs)).toBe("OK");
+  mine.cookie.maxAge = before;
+  await store.set("sid", mine);
+  expect(JSON.parse((await raw.get(key)) as string)).toMatchObject({
+    n: 2,
+    cookie: { originalMaxAge: null },
+  });
+});
+
+test("a save without an answer is not taken for done because another request has stored the same beside another cookie", async () => {
+  const { faults, store, other, raw, key, mine } = await loaded({ n: 1 });
+  const theirs = await load(other, "sid");
+  mine.cookie.maxAge = 9_000_000;
+  mine.n = 2;
+  await failing({ faults, store }, "drop", () => store.set("sid", mine));
+  theirs.n = 2;
+  expect(await other.set("sid", theirs)).toBe("OK");
+  await store.set("sid", mine);
+  expect(JSON.parse((await raw.get(key)) as string)).toMatchObject({
+    n: 2,
+    cookie: { originalMaxAge: 9_000_000 },
+  });
+});
+
 test("a removal without an answer is made good, though the save before it was heard of only later", async () => {
   const { faults, store, other, mine } = await loaded({ n: 1 });
   mine.y = 1;

@@ -2,8 +2,9 @@ import type { Request, Response } from "express";
 import type { SessionData } from "express-session";
 import request from "supertest";
 import type { RedisStore } from "../../lib/index.js";
+import { COMPARE_AND_RENEW } from "../../lib/save/scripts.js";
 import { record } from "../support/recording.js";
-import { load, pair, warmUp } from "../support/requests.js";
+import { generated, load, pair, warmUp } from "../support/requests.js";
 import {
   type AppSession,
   connect,
@@ -13,8 +14,10 @@ import {
   rawOf,
   refusal,
   sessionOf,
+  unlessSealed,
   visit,
 } from "../support/store.js";
+import { through } from "../support/through.js";
 
 test("a date that the app sets by hand on a plain session survives a merge", async () => {
   const { here, there, sid, raw, key, pttl } = await pair({ n: 1 });
@@ -119,6 +122,35 @@ test("the first save of a new session that finds another one there is merged wit
   await request(app).get("/").expect(200);
   expect(await store.get("app-made")).toMatchObject({ mine: 1, theirs: 1 });
 });
+
+unlessSealed.test(
+  "a new session that another process has stored as the very same text gets its full life, also where a third one changes it then",
+  async () => {
+    const client = await connect();
+    const raw = rawOf(client);
+    const other = makeStore(client) as RedisStore;
+    const key = `${other.prefix}sid`;
+    const passed: string[] = [];
+    /** Another process has something stored that has a minute left. */
+    const storeForAMinute = async (name: string, session: SessionData) => {
+      passed.push(name);
+      expect(await other.set("sid", session)).toBe("OK");
+      await raw.send("PEXPIRE", key, "60000");
+    };
+    const between = through(client, async (command, send) => {
+      if (command.includes("NX")) await storeForAMinute("same", generated("sid", { n: 1 }));
+      if (command[1] === COMPARE_AND_RENEW.sha && passed.length === 1) {
+        await storeForAMinute("changed", Object.assign(await load(other, "sid"), { m: 1 }));
+      }
+      return send();
+    });
+    const store = makeStore(between, { prefix: other.prefix, ttl: 3600 });
+    await store.set("sid", generated("sid", { n: 1 }));
+    expect(passed).toEqual(["same", "changed"]);
+    expect(await other.get("sid")).toMatchObject({ n: 1, m: 1 });
+    expect(await raw.pttl(key)).toBeGreaterThan(120_000);
+  },
+);
 
 test("the first save of a new session never mixes two users", async () => {
   const store = makeStore(await connect(), {

@@ -1,12 +1,20 @@
 import { createHash } from "node:crypto";
 import type { SessionData } from "express-session";
 import type { RedisStoreOptions } from "../../lib/index.js";
-import { INDEX_FORGET, INDEX_WRITTEN, REMOVE_SEEN } from "../../lib/users/scripts.js";
+import {
+  INDEX_EXPECT,
+  INDEX_FORGET,
+  INDEX_PAGE,
+  INDEX_WRITTEN,
+  REMOVE_SEEN,
+} from "../../lib/users/scripts.js";
 import { faulty } from "../support/faults.js";
 import { record } from "../support/recording.js";
+import { generated } from "../support/requests.js";
 import {
   connect,
   freshPrefix,
+  inMs,
   makeStore,
   rawOf,
   refusal,
@@ -44,6 +52,25 @@ function interrupted(isThen: (command: string[]) => boolean, what: () => Promise
     }
     return send();
   });
+}
+
+/** The connection ends before the answer comes. */
+const connectionLost = () => new Error("Socket closed unexpectedly");
+
+/** The ends of the sessions of ada, as the index has them. */
+const endsIn = ({ prefix }: { prefix: string }) =>
+  `users-of:${prefix}{${Buffer.from("ada").toString("base64url")}}:ends`;
+
+/** When the entry of a session of ada ends, in ms. */
+async function endOf(store: { prefix: string }, sid: string): Promise<number> {
+  return Number(await raw.send("ZSCORE", endsIn(store), sid));
+}
+
+/** Has an entry end in a minute, as if the login had been long ago; when that is, in ms. */
+async function endSoon(store: { prefix: string }, sid: string): Promise<number> {
+  const soon = Date.now() + 60_000;
+  await raw.send("ZADD", endsIn(store), String(soon), sid);
+  return soon;
 }
 
 /** Two stores on the same sessions: one over `special`, and an undisturbed one. */
@@ -213,6 +240,138 @@ describe("a write without an answer", () => {
       return isIn;
     });
     expect(await sidsOf(other, "ada")).toEqual(["next"]);
+  });
+
+  test("of a new session that is removed leaves it listed when it is saved again, though its entry is dropped meanwhile", async () => {
+    let saves = 0;
+    const { store, other } = pair(
+      (undisturbed) =>
+        through(client, async (command, send) => {
+          if (command[0] !== "SET" || !command.includes("NX")) return send();
+          // The entry was sent along with what finds nothing; this is what stores the session after all.
+          if (++saves === 2) expect(await sidsOf(undisturbed, "ada")).toEqual([]);
+          const answer = await send();
+          if (saves === 1) throw connectionLost();
+          return answer;
+        }),
+      // So that both commands give it the same life.
+      { disableTTL: true },
+    );
+    const session = generated("s", { user: "ada" });
+    expect((await refusal(store.set("s", session))).code).toBe("ERR_UNAVAILABLE");
+    expect(await raw.send("DEL", `${store.prefix}s`)).toBe(1);
+    expect(await store.set("s", session)).toBe("OK");
+    expect(saves).toBe(2);
+    expect(await sidsOf(other, "ada")).toEqual(["s"]);
+  });
+
+  test("leaves a session listed for as long as the longest life that it may have", async () => {
+    let isLost = true;
+    let isExecuted = true;
+    const { store, other } = pair(() =>
+      through(client, async (command, send) => {
+        const isSave = command[0] === "SET";
+        if (isSave && isExecuted) await send();
+        if (isLost && (isSave || command[2] === "2")) throw connectionLost();
+        return send();
+      }),
+    );
+    const lasting = (hours: number) => {
+      const originalMaxAge = hours * 3_600_000;
+      return sessionOf({ user: "ada" }, { originalMaxAge, expires: inMs(originalMaxAge) });
+    };
+    expect((await refusal(store.set("s", lasting(3)))).code).toBe("ERR_UNAVAILABLE");
+    isExecuted = false;
+    expect((await refusal(store.set("s", lasting(1)))).code).toBe("ERR_UNAVAILABLE");
+    isLost = false;
+    await until(async () => (await sidsOf(other, "ada")).includes("s"));
+    expect(await endOf(store, "s")).toBeGreaterThan(Date.now() + 2 * 3_600_000);
+  });
+
+  test("of a renewal by a row leaves the session listed for as long as it lives", async () => {
+    const { store, other } = pair(
+      () =>
+        through(client, async (command, send) => {
+          const answer = await send();
+          if (command[0] === "PEXPIRE") throw connectionLost();
+          return answer;
+        }),
+      { timeout: 400 },
+    );
+    await other.set("s", ada());
+    const row = (await store.sessions().next()).value?.session as SessionData;
+    await raw.send("PEXPIRE", `${store.prefix}s`, "60000");
+    const soon = await endSoon(store, "s");
+    expect((await refusal(store.touch("s", row))).code).toMatch(/^ERR_(UNAVAILABLE|TIMEOUT)$/);
+    expect(await raw.pttl(`${store.prefix}s`)).toBeGreaterThan(120_000);
+    await until(async () => (await endOf(store, "s")) > soon + 60_000);
+  });
+
+  test("of a row of all() that is given back leaves the session listed that it makes the user's again", async () => {
+    let isLost = false;
+    const { store, other } = pair(
+      () =>
+        through(client, async (command, send) => {
+          const answer = await send();
+          if (isLost && command[0] === "SET") throw connectionLost();
+          return answer;
+        }),
+      { timeout: 400 },
+    );
+    await other.set("s", ada());
+    const [row] = await store.all();
+    const session = (await other.get("s")) as Loaded;
+    delete session.user;
+    expect(await other.set("s", session)).toBe("OK");
+    expect(await sidsOf(other, "ada")).toEqual([]);
+    isLost = true;
+    const given = refusal(store.set("s", row as SessionData));
+    expect((await given).code).toMatch(/^ERR_(UNAVAILABLE|TIMEOUT)$/);
+    expect(await other.get("s")).toMatchObject({ user: "ada" });
+    await until(async () => (await sidsOf(other, "ada")).includes("s"));
+  });
+});
+
+describe("under reject, two logins under one session id at once", () => {
+  const onePlace: Options = { maxSessionsPerUser: 1, onLimit: "reject" };
+
+  test("have one place: the second is not refused because of the first", async () => {
+    const { store, other } = pair(
+      (undisturbed) =>
+        interrupted(isScript(INDEX_PAGE), async () => {
+          expect(await undisturbed.set("s", ada({ n: 1 }))).toBe("OK");
+        }),
+      onePlace,
+    );
+    // The place is taken by what is not there any more.
+    await other.set("dead", ada());
+    await raw.send("DEL", `${store.prefix}dead`);
+    expect(await store.set("s", ada({ n: 2 }))).toBe("OK");
+    expect(await sidsOf(other, "ada")).toEqual(["s"]);
+    expect((await refusal(other.set("next", ada()))).code).toBe("ERR_TOO_MANY_SESSIONS");
+  });
+
+  test("have one place: the first, whose question for it has no answer, does not give it back", async () => {
+    const forgotten: string[] = [];
+    const { store, other } = pair(
+      (undisturbed) =>
+        through(client, async (command, send) => {
+          const answer = await send();
+          if (isScript(INDEX_FORGET)(command)) forgotten.push(command[5] as string);
+          if (!isScript(INDEX_EXPECT)(command)) return answer;
+          if (command[5] === "s") await undisturbed.set("s", ada());
+          throw connectionLost();
+        }),
+      onePlace,
+    );
+    expect((await refusal(store.set("s", ada()))).code).toBe("ERR_UNAVAILABLE");
+    expect((await refusal(store.set("t", sessionOf({ user: "bob" })))).code).toBe(
+      "ERR_UNAVAILABLE",
+    );
+    // What is made good of the second comes after what is made good of the first.
+    await until(() => forgotten.includes("t"));
+    expect(forgotten).toEqual(["t"]);
+    expect(await sidsOf(other, "ada")).toEqual(["s"]);
   });
 });
 
@@ -387,11 +546,8 @@ describe("a session that is renewed by who loaded it before its login stays list
     const login = (await store.get("sid")) as Loaded;
     login.user = "ada";
     expect(await store.set("sid", login)).toBe("OK");
-    const ends = `users-of:${store.prefix}{${Buffer.from("ada").toString("base64url")}}:ends`;
-    // As if the login had been long ago.
-    const soon = Date.now() + 60_000;
-    await raw.send("ZADD", ends, String(soon), "sid");
+    const soon = await endSoon(store, "sid");
     expect(await store.touch("sid", before)).toBe("OK");
-    expect(Number(await raw.send("ZSCORE", ends, "sid"))).toBeGreaterThan(soon + 60_000);
+    expect(await endOf(store, "sid")).toBeGreaterThan(soon + 60_000);
   });
 });
