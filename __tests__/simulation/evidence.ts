@@ -754,6 +754,7 @@ function isRevenant(history: History, version: Version): boolean {
       call.process === process &&
       birth !== undefined &&
       ((call.ended ?? order) < birth.order ||
+        (call.began < birth.order && history.at(sid, call.began).places === null) ||
         earlier.some(
           ({ why, order: gone }) => why === "removed" && gone > call.began && gone < birth.order,
         )),
