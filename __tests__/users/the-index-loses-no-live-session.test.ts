@@ -288,7 +288,10 @@ describe("a write without an answer", () => {
     expect(await endOf(store, "s")).toBeGreaterThan(Date.now() + 2 * 3_600_000);
   });
 
-  test("of a renewal by a row leaves the session listed for as long as it lives", async () => {
+  test.each<[string, (store: ReturnType<typeof makeStore>) => Promise<SessionData | undefined>]>([
+    ["by a row", async (store) => (await store.sessions().next()).value?.session],
+    ["by an object made by hand", async () => ada()],
+  ])("of a renewal leaves the session listed for as long as it lives: %s", async (_, held) => {
     const { store, other } = pair(
       () =>
         through(client, async (command, send) => {
@@ -299,10 +302,10 @@ describe("a write without an answer", () => {
       { timeout: 400 },
     );
     await other.set("s", ada());
-    const row = (await store.sessions().next()).value?.session as SessionData;
+    const session = (await held(store)) as SessionData;
     await raw.send("PEXPIRE", `${store.prefix}s`, "60000");
     const soon = await endSoon(store, "s");
-    expect((await refusal(store.touch("s", row))).code).toMatch(/^ERR_(UNAVAILABLE|TIMEOUT)$/);
+    expect((await refusal(store.touch("s", session))).code).toMatch(/^ERR_(UNAVAILABLE|TIMEOUT)$/);
     expect(await raw.pttl(`${store.prefix}s`)).toBeGreaterThan(120_000);
     await until(async () => (await endOf(store, "s")) > soon + 60_000);
   });
