@@ -310,6 +310,31 @@ describe("a write without an answer", () => {
     await until(async () => (await endOf(store, "s")) > soon + 60_000);
   });
 
+  test("of a login leaves the session listed all the while that a touch stores its cookie", async () => {
+    let isLost = false;
+    const forgotten: string[] = [];
+    const { store, other } = pair(() =>
+      through(client, async (command, send) => {
+        const answer = await send();
+        if (isScript(INDEX_FORGET)(command)) forgotten.push(command[5] as string);
+        // Only the session: its entry is written.
+        if (isLost && command[2] !== "2") throw connectionLost();
+        return answer;
+      }),
+    );
+    await other.set("s", sessionOf());
+    const session = (await store.get("s")) as Loaded;
+    session.user = "ada";
+    isLost = true;
+    expect((await refusal(store.set("s", session))).code).toBe("ERR_UNAVAILABLE");
+    isLost = false;
+    expect(await sidsOf(other, "ada")).toEqual(["s"]);
+    session.cookie.originalMaxAge = 9_000_000;
+    expect(await store.touch("s", session)).toBe("OK");
+    expect(forgotten).toEqual([]);
+    expect(await sidsOf(other, "ada")).toEqual(["s"]);
+  });
+
   test("of a row of all() that is given back leaves the session listed that it makes the user's again", async () => {
     let isLost = false;
     const { store, other } = pair(
