@@ -687,16 +687,23 @@ const SCENES: readonly Scene[] = [
         { do: "request" },
         { do: "set", place: "y" },
         { do: "set", place: "box/a" },
-        { do: "trouble", fault: "answer late" },
+        {
+          do: "trouble",
+          fault: chance.pick(["answer late", "answer late", "answer lost"], "first"),
+        },
         { do: "save" },
         { do: "delete", place: chance.pick(["y", "box/a"], "what") },
-        { do: "trouble", fault: chance.pick(["answer lost", "command lost"], "fault"), after: 1 },
+        {
+          do: "trouble",
+          fault: chance.pick(["answer lost", "command lost"], "second"),
+          after: chance.pick([0, 1, 1], "after"),
+        },
         { do: "save" },
-        wait(chance, "waits", [1, 10, 60]),
+        wait(chance, "waits", [20, 60, 120, 200]),
         { do: "save" },
       ],
       [
-        wait(chance, "comes", [60, 90, 120, 150]),
+        wait(chance, "comes", [50, 60, 90, 120, 150]),
         { do: "request" },
         { do: "maxAge", ms: 9000 },
         { do: "respond" },
@@ -756,7 +763,7 @@ const SCENES: readonly Scene[] = [
   {
     sharesBrowser: true,
     where: [0, 0, 0],
-    options: () => ({ touchAfter: 60, users: true }),
+    options: () => ({ rolling: false, users: true, disableTTL: false }),
     play: (chance) => [
       [
         { do: "request" },
@@ -875,6 +882,27 @@ const SCENES: readonly Scene[] = [
       [
         wait(chance, "looks", [350, 354, 358]),
         ...[0, 1, 2, 3, 4, 5, 6, 7].map((): Step => ({ do: "list", user: "ada" })),
+      ],
+    ],
+  },
+  // A serializer fails while a new cookie is stored.
+  {
+    sharesBrowser: true,
+    where: [0],
+    options: () => ({ serializer: "slow", conflict: "merge", disableTouch: false }),
+    troubles: [50, 60, 70, 80, 90].map((after) => ({
+      after,
+      what: "serializer fails",
+      process: 0,
+    })),
+    play: () => [
+      [
+        { do: "request" },
+        { do: "set", place: "x" },
+        { do: "save" },
+        { do: "request" },
+        { do: "maxAge", ms: 9000 },
+        { do: "respond" },
       ],
     ],
   },
