@@ -237,14 +237,10 @@ function isTakenBackAfterGone(
   { calls }: History,
   { object, number, places }: Call,
   place: string,
-  before: Version,
 ): boolean {
   if (object === undefined || places?.has(place)) return false;
   const own = calls.filter((call) => call.object === object && call.number < number);
-  return (
-    own.some(({ answer }) => answer === "GONE") &&
-    own.some((call) => call.places?.get(place) === before.places?.get(place))
-  );
+  return own.some(({ answer }) => answer === "GONE") && own.some((call) => call.places?.has(place));
 }
 
 /** Whether some call asks for what became of a place. */
@@ -261,10 +257,7 @@ export function isAskedFor(
   if (rules.conflict === "overwrite") return false;
   const savers = writers.filter(({ what }) => what === "save");
   if (savers.some((call) => wants(call, place, leaf))) return true;
-  if (
-    leaf === undefined &&
-    savers.some((call) => isTakenBackAfterGone(history, call, place, before))
-  )
+  if (leaf === undefined && savers.some((call) => isTakenBackAfterGone(history, call, place)))
     return true;
   // It went with the object that it was in; that is a place of its own.
   if (inner !== undefined && before.places?.get(outer) === "{}" && !version.places?.has(outer))
@@ -952,10 +945,28 @@ function takenAt({ versions, calls, rules }: History, user: string, order: numbe
     const isTheirs = () => versions.get(call.sid)?.some((version) => version.user === user);
     if (call.user !== user && call.userBefore !== user && !isTheirs()) continue;
     if (call.what !== "save" && call.what !== "touch") continue;
+    // Nothing is stored any more where the session of an object is gone.
+    const isGoneBefore = () =>
+      !rules.rejects &&
+      !call.isNew &&
+      call.userBefore === user &&
+      versions.get(call.sid)?.findLast((version) => version.order <= order)?.places === null;
+    if (isGoneBefore()) continue;
     // A place that was taken in vain may be given back a while later.
     const isInVain = call.error !== undefined || call.answer === "GONE";
     const isLate = rules.rejects && isInVain && (call.endedAt ?? at) + grace >= at;
-    if (isUnderWay(call, order) || isUnknown(call) || isLate) taken.add(call.sid);
+    // What its own process has ended since is dropped from the index.
+    const isEnded = () =>
+      calls.some(
+        ({ what, sid, process, began, ended = order, error }) =>
+          what === "destroy" &&
+          sid === call.sid &&
+          process === call.process &&
+          began > (call.ended ?? order) &&
+          ended < order &&
+          error === undefined,
+      );
+    if (isUnderWay(call, order) || (isUnknown(call) && !isEnded()) || isLate) taken.add(call.sid);
   }
   return taken;
 }
@@ -988,7 +999,11 @@ function isOneTooMany(
 ): boolean {
   const { limit, rejects } = history.rules;
   if (limit === undefined || rejects || user === undefined) return false;
-  const since = becameOf(history, sid, user, order)?.order ?? order;
+  // Who begins a session anew gives it its place back.
+  const begun = history.calls.findLast(
+    (call) => call.isNew && call.sid === sid && call.user === user && call.began < order,
+  );
+  const since = Math.max(becameOf(history, sid, user, order)?.order ?? order, begun?.began ?? 0);
   /** When the limit took others. */
   const took: { readonly sid: string; readonly order: number }[] = [];
   const moments = [...history.calls.map(({ began }) => began), ...ordersOf(history)];

@@ -295,7 +295,6 @@ export const mutants = [
       "if (exact - now > left || left >",
       "if (left >",
     ],
-    ["an older command's answer counts", "if (last !== undefined && last.sent > sent) return;", ""],
     [
       "an expiry is remembered whatever the text is",
       " || !isOf(text, last.text)) return false;",
@@ -345,8 +344,8 @@ export const mutants = [
   ...of("users/scripts", [
     [
       "one that is leaving gets its place back",
-      "if ARGV[4] == '1' or activity ~= '-inf' then",
-      "if true then",
+      "if ARGV[4] == 'new' or ((activity or ARGV[4] == 'there') and activity ~= '-inf') then",
+      "if ARGV[4] == 'new' or activity or ARGV[4] == 'there' then",
     ],
     [
       "a limit lets one more in",
@@ -360,8 +359,13 @@ export const mutants = [
     ],
     [
       "a session that is stored anew does not get its place",
-      "if ARGV[4] == '1' or activity ~= '-inf' then\n  activity = put(ARGV[1], time",
-      "if activity ~= '-inf' then\n  activity = put(ARGV[1], time",
+      "if ARGV[4] == 'new' or ((activity or ARGV[4] == 'there') and",
+      "if ((activity or ARGV[4] ~= 'sent') and",
+    ],
+    [
+      "an entry is made for a session that perhaps is gone",
+      "((activity or ARGV[4] == 'there') and activity ~= '-inf')",
+      "activity ~= '-inf'",
     ],
     ["who has a place is refused", "if not has and limit > 0", "if limit > 0"],
     [
@@ -411,7 +415,7 @@ export const mutants = [
       "this.#index.renewAgain(this.#sid);",
       "",
     ],
-    ["an entry that was told of too early counts as there", "&& !this.#isSentAgain;", ";"],
+    ["an entry that was told of too early counts as there", "&& !this.#isSentAgain &&", "&&"],
     [
       "an entry comes before its session",
       "const isLater = user === this.#before || (this.#isNew && this.#index.isOrdered);",
@@ -419,8 +423,8 @@ export const mutants = [
     ],
     [
       "what others have stored is taken back with the own entry",
-      "await this.#index.release(user, (await entered).entry);",
-      "await this.#index.forget(user, (await entered).entry);",
+      "await this.#index.release(user, entry);",
+      "await this.#index.forget(user, entry);",
     ],
     [
       "what was entered for a save that found another's session stays",
@@ -437,11 +441,7 @@ export const mutants = [
       "work.push(this.#index.disown(other, this.#sid));",
       "",
     ],
-    [
-      "who logs in is not entered",
-      "const entered = isTold ? told?.entered : this.#enter(user);",
-      "const entered = told?.entered;",
-    ],
+    ["who logs in is not entered", "isEntered ? first : this.#enter(user)", "first"],
     [
       "what has no answer has no entry",
       "if (isInDoubt(error)) await this.#perhaps();",

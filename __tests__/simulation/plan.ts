@@ -268,6 +268,9 @@ export function planOf(seed: number): Plan {
       steps,
     });
   }
+  // By itself a scene is not disturbed; with others it leads to what nobody has thought of.
+  const isAlone = scene !== undefined && also("alone", 0.4);
+  if (isAlone) actors.length = 0;
   for (const [index, steps] of (scene?.play(new Chance(seed ^ 1)) ?? []).entries()) {
     actors.push({
       name: `actor ${actors.length + 1}`,
@@ -313,11 +316,12 @@ export function planOf(seed: number): Plan {
     const after = 50 + chance.below(3000, "when a note goes");
     troubles.push({ after, what: "evict", kind: "note", pick: chance.below(9, "which note") });
   }
-  troubles.push(...(scene?.troubles ?? []));
+  if (isAlone) troubles.length = 0;
+  troubles.push(...(scene?.troubles?.(new Chance(seed ^ 2)) ?? []));
   return { seed, processes, variant, actors, troubles };
 }
 
-/** A situation that chance alone seldom makes; it is played beside the rest of a plan. */
+/** A situation that chance alone seldom makes; it is played by itself, or beside the rest of a plan. */
 interface Scene {
   readonly sharesBrowser: boolean;
   /** The processes of its actors, where that matters. */
@@ -326,7 +330,7 @@ interface Scene {
   /** The steps of each of its actors. */
   play(chance: Chance): Step[][];
   /** What goes wrong. */
-  readonly troubles?: readonly Trouble[];
+  troubles?(chance: Chance): Trouble[];
 }
 
 const wait = (chance: Chance, name: string, choices: readonly number[]): Step => ({
@@ -431,6 +435,7 @@ const SCENES: readonly Scene[] = [
   // A user logs in everywhere, while every session is at work.
   {
     sharesBrowser: false,
+    where: [0, 1, 0],
     options: (chance) => ({
       users: true,
       limit: chance.pick([1, 1, 2], "limit"),
@@ -438,10 +443,19 @@ const SCENES: readonly Scene[] = [
       touchAfter: 0,
     }),
     play: (chance) =>
-      [0, 1, 2].map((actor): Step[] => [
+      [0, 1, 2].slice(chance.of("two only") < 0.7 ? 1 : 0).map((actor): Step[] => [
         wait(chance, `first ${actor}`, [1, 30, 60]),
         { do: "request" },
         { do: "log in", user: "ada" },
+        ...(chance.of(`${actor} is slow`) < 0.5
+          ? [
+              {
+                do: "trouble",
+                fault: "command slow",
+                after: chance.pick([4, 5, 6, 7], `which ${actor}`),
+              } as const,
+            ]
+          : []),
         { do: "save" },
         ...[0, 1, 2, 3].flatMap((turn): Step[] => [
           wait(chance, `turn ${turn} of ${actor}`, [0, 0, 3, 10]),
@@ -890,11 +904,12 @@ const SCENES: readonly Scene[] = [
     sharesBrowser: true,
     where: [0],
     options: () => ({ serializer: "slow", conflict: "merge", disableTouch: false }),
-    troubles: [50, 60, 70, 80, 90].map((after) => ({
-      after,
-      what: "serializer fails",
-      process: 0,
-    })),
+    troubles: () =>
+      [50, 60, 70, 80, 90].map((after) => ({
+        after,
+        what: "serializer fails",
+        process: 0,
+      })),
     play: () => [
       [
         { do: "request" },
@@ -910,17 +925,23 @@ const SCENES: readonly Scene[] = [
   {
     sharesBrowser: true,
     options: () => ({ users: true, touchAfter: 60, disableTouch: false }),
-    troubles: [{ after: 230, what: "evict", kind: "index", pick: 0 }],
+    troubles: (chance) => [
+      { after: 430 + chance.below(140, "when"), what: "evict", kind: "index", pick: 0 },
+    ],
     play: (chance) => [
       [
         { do: "request" },
         { do: "log in", user: "ada" },
+        { do: "maxAge", ms: 9000 },
         { do: "save" },
-        { do: "wait", ms: 70 },
+        { do: "wait", ms: 160 },
         { do: "request" },
-        { do: "trouble", fault: "answer lost", after: chance.pick([0, 1, 2, 3], "which") },
         { do: "respond" },
-        wait(chance, "waits", [140, 145, 150]),
+        { do: "wait", ms: 160 },
+        { do: "request" },
+        { do: "trouble", fault: chance.pick(["command lost", "answer late"], "fault"), after: 1 },
+        { do: "respond" },
+        wait(chance, "waits", [0, 5, 10]),
         { do: "request" },
         { do: "respond" },
       ],

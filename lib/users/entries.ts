@@ -30,9 +30,13 @@ export type Place =
   /** How many have to go for one to be free. */
   | { readonly isTaken: false; readonly excess: number };
 
+/** What is known of a session that was written: it was stored anew, it is there, or its command was sent. */
+export type Known = "new" | "there" | "sent";
+
 /** What became of the note that a session was written. */
 export interface Written {
-  readonly activity: string;
+  /** `undefined`: there is none, and none was made for what was only sent. */
+  readonly entry: Entry | undefined;
   /** How many sessions are too many. */
   readonly excess: number;
   /** Whose sessions are to be removed. */
@@ -128,19 +132,20 @@ export class Entries {
    *
    * @param expires - in ms since the epoch; `null`: never
    * @param limit - 0 for none
-   * @param isNew - whether it was stored anew: then it has its place again
+   * @param known - what is stored anew has its place again; for what was only sent no entry is made
    */
   async written(
     user: string,
     sid: string,
     expires: number | null,
     limit: number,
-    isNew: boolean,
+    known: Known,
   ): Promise<Written> {
-    const args = [sid, this.#left(expires), String(limit), isNew ? "1" : ""];
+    const args = [sid, this.#left(expires), String(limit), known];
     const reply = await this.#port.runOn(INDEX_WRITTEN, this.#keys(user), args);
-    const [activity, excess, leaving] = reply as [string, number, string[]];
-    return { activity, excess, leaving: leaving.map(left) };
+    const [activity, excess, leaving] = reply as [string | null, number, string[]];
+    const entry = activity === null ? undefined : { sid, activity };
+    return { entry, excess, leaving: leaving.map(left) };
   }
 
   /** Has those leave that are too many, but not `sid`; those that are leaving, at most `MOST_LEAVING` at a time. */

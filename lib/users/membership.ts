@@ -2,11 +2,12 @@
 import { performance } from "node:perf_hooks";
 import { isInDoubt } from "../client/index.js";
 import type { Loaded } from "../session/index.js";
-import type { Entry } from "./entries.js";
+import type { Entry, Known } from "./entries.js";
 
 /** What became of an entry. */
 export interface Entered {
-  readonly entry: Entry;
+  /** `undefined` where none was made for a session of which it was not known whether it is there. */
+  readonly entry: Entry | undefined;
   /** Whether the session keeps its place. */
   readonly isKept: boolean;
 }
@@ -25,7 +26,7 @@ export interface Registry {
    */
   admit(user: string, sid: string, expires: number | null | undefined): Promise<Entry | undefined>;
   /** Notes that a session was written or renewed, and makes room for it. */
-  enter(user: string, sid: string, expires: number | null, isNew: boolean): Promise<Entered>;
+  enter(user: string, sid: string, expires: number | null, known: Known): Promise<Entered>;
   /** Notes that a session was perhaps written, or will be. Never fails. */
   expect(user: string, sid: string, expires: number | null, isNew: boolean): Promise<void>;
   /** A session's expiry is to be written again: its index may have missed the last time. */
@@ -55,7 +56,7 @@ interface Told {
  * | the write | the entry |
  * |---|---|
  * | begins | under `"reject"` a place is taken, for as long as the session would live |
- * | is sent | is written along with it, where it cannot come before a session that is this user's; again where that command stored nothing and another one did |
+ * | is sent | is renewed along with it, or made along with a first one, where it cannot come before a session that is this user's; again where that command stored nothing and another one did |
  * | is done | is written if it was not; the one of the user before is dropped |
  * | finds no session, or another user's | is taken back, if nobody has changed it since and the session is not this user's |
  * | is refused by Redis | stays, but for the place |
@@ -138,7 +139,7 @@ export class Membership {
     // An entry that comes before its session may be taken for a dead one and dropped.
     const isLater = user === this.#before || (this.#isNew && this.#index.isOrdered);
     if (user === undefined || this.#told !== undefined || !isLater) return;
-    const entered = this.#index.enter(user, this.#sid, expires, this.#isNew);
+    const entered = this.#index.enter(user, this.#sid, expires, this.#isNew ? "new" : "sent");
     // It may fail before it is waited for, or the write may fail and nobody waits.
     entered.catch(() => {});
     this.#told = { user, expires, at: performance.now(), entered };
@@ -163,9 +164,10 @@ export class Membership {
     // The process may have stood still: the session was given its life later than its entry.
     const isLate = waited > this.#index.grace;
     if (isLate && this.#expires) this.#expires += Math.ceil(waited);
+    const first = await told?.entered;
     // Where the first command stored nothing, its entry may have been taken for a dead one.
-    const isTold = told?.user === user && told?.expires === this.#expires && !this.#isSentAgain;
-    const entered = isTold ? told?.entered : this.#enter(user);
+    const isEntered =
+      told?.user === user && told?.expires === this.#expires && !this.#isSentAgain && first?.entry;
     const work: Promise<unknown>[] = [];
     if (told !== undefined && told.user !== user) work.push(this.#takeBack());
     for (const other of this.#doubted.add(this.#before)) {
@@ -173,9 +175,9 @@ export class Membership {
         work.push(this.#index.disown(other, this.#sid));
       }
     }
-    const [outcome, first] = await Promise.all([entered, told?.entered, ...work]);
+    const [last] = await Promise.all([isEntered ? first : this.#enter(user), ...work]);
     // The one that was told at first may have been the one that had to make room.
-    const isKept = outcome?.isKept !== false;
+    const isKept = last?.isKept !== false;
     return told?.user === user ? isKept && first?.isKept !== false : isKept;
   }
 
@@ -189,7 +191,8 @@ export class Membership {
     if (this.#told === undefined) return;
     const { user, entered } = this.#told;
     // Another process may have stored the session, and entered it just before.
-    await this.#index.release(user, (await entered).entry);
+    const { entry } = await entered;
+    if (entry !== undefined) await this.#index.release(user, entry);
   }
 
   /** Makes sure that a session is listed which is stored, or may be. */
@@ -204,6 +207,6 @@ export class Membership {
   /** Enters a session that is stored; one without a user, or that is gone again, needs no entry. */
   async #enter(user: string | undefined): Promise<Entered | undefined> {
     if (user === undefined || this.#expires === undefined) return undefined;
-    return this.#index.enter(user, this.#sid, this.#expires, this.#isNew);
+    return this.#index.enter(user, this.#sid, this.#expires, this.#isNew ? "new" : "there");
   }
 }

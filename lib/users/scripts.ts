@@ -67,19 +67,19 @@ end
 
 /**
  * Notes that a session was written or renewed. One that is losing its place does not get it back,
- * unless it was stored anew.
+ * unless it was stored anew. Of one that perhaps is gone no entry is made: it would count as one too many.
  *
  * ARGV[1] the sid
  * ARGV[2] what the session has left to live in ms, or "" for no end
  * ARGV[3] how many sessions the user may have; 0: as many as they like
- * ARGV[4] "1" if the session was stored anew
- * Answers its activity, or "-inf"; how many sessions are too many; and the sids that have lost their
+ * ARGV[4] "new": it was stored anew, "there": it is there, "sent": that is not known yet
+ * Answers its activity, or "-inf", or nothing where it has no entry; how many sessions are too many; and the sids that have lost their
  * place and whose sessions are to be removed.
  */
 export const INDEX_WRITTEN = script(`${INDEX}
 local limit = tonumber(ARGV[3])
 local activity = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if ARGV[4] == '1' or activity ~= '-inf' then
+if ARGV[4] == 'new' or ((activity or ARGV[4] == 'there') and activity ~= '-inf') then
   activity = put(ARGV[1], time[1] * 1000000 + time[2], ARGV[2])
 end
 bound()

@@ -18,6 +18,7 @@ import {
   type Entry,
   isComing,
   isLeaving,
+  type Known,
   MOST_LEAVING,
 } from "./entries.js";
 import { type Entered, Membership, type Registry } from "./membership.js";
@@ -176,10 +177,12 @@ export class UserIndex implements Registry {
    *
    * @param expires - in ms since the epoch; `null`: never
    */
-  async enter(user: string, sid: string, expires: number | null, isNew: boolean): Promise<Entered> {
+  async enter(user: string, sid: string, expires: number | null, known: Known): Promise<Entered> {
     const { limit, rejects } = this.#users;
     const most = rejects ? 0 : limit;
-    const written = await this.#entries.written(user, sid, expires, most, isNew);
+    const written = await this.#entries.written(user, sid, expires, most, known);
+    const { entry } = written;
+    if (entry === undefined) return { entry, isKept: true };
     this.#owed.delete(owedAs(user, sid));
     let { leaving } = written;
     if (written.excess > 0) {
@@ -193,17 +196,12 @@ export class UserIndex implements Registry {
       await this.#end(user, [leaving], LIMIT, 0);
       leaving = leaving.length < MOST_LEAVING ? [] : await this.#entries.evict(user, sid, limit);
     }
-    return { entry: { sid, activity: written.activity }, isKept };
+    return { entry, isKept };
   }
 
   /** Notes that a session was written or renewed; whether it keeps its place. */
-  async written(
-    user: string,
-    sid: string,
-    expires: number | null,
-    isNew: boolean,
-  ): Promise<boolean> {
-    return (await this.enter(user, sid, expires, isNew)).isKept;
+  async written(user: string, sid: string, expires: number | null, known: Known): Promise<boolean> {
+    return (await this.enter(user, sid, expires, known)).isKept;
   }
 
   /** Drops an entry that nobody has changed since. */
@@ -221,7 +219,7 @@ export class UserIndex implements Registry {
     await this.#entries.forget(user, [{ sid, activity: ANY }]);
     // Whoever has stored it meanwhile may have entered it before the line above.
     const stored = await this.#stored(sid);
-    if (stored?.user === user) await this.#entries.written(user, sid, stored.expires, 0, true);
+    if (stored?.user === user) await this.#entries.written(user, sid, stored.expires, 0, "new");
   }
 
   /** The same where the session is perhaps this user's. */
@@ -252,7 +250,7 @@ export class UserIndex implements Registry {
     const stored = await this.#stored(sid);
     if (stored === null) return false;
     const { user, expires } = stored;
-    return user === undefined || this.written(user, sid, expires, false);
+    return user === undefined || this.written(user, sid, expires, "there");
   }
 
   async #isOf(user: string, sid: string): Promise<boolean> {
