@@ -36,6 +36,7 @@ import {
   isRemovedByOthers,
   isRenewal,
   isRepeated,
+  isRevenant,
   isSentTwice,
   isSetBack,
   isTakenBack,
@@ -249,7 +250,7 @@ const endingsEnd: Promised = (history, lenient) => {
       if (call.what === "destroyOf") {
         if (versions.some(({ user }) => user !== call.user)) continue;
         if (!isLoggedIn(history, sid, call.user as string, call.began)) continue;
-        const reason = whyUnlisted(history, sid, call.user as string, call.ended);
+        const reason = whyUnlisted(history, sid, call.user as string, call.ended, call.began);
         if (reason !== undefined) {
           lenient(reason);
           continue;
@@ -430,7 +431,7 @@ const usersFindTheirSessionsMeanwhile: Promised = (history, lenient) => {
         continue;
       const listed = call.what === "sessionsOf" ? (call.answer as { sid: string }[]) : [];
       if (listed.some((entry) => entry.sid === sid)) continue;
-      const reason = whyUnlisted(history, sid, user, call.ended);
+      const reason = whyUnlisted(history, sid, user, call.ended, call.began);
       if (reason === undefined) return `${shown(call)}, but ${sid} was there all the while`;
       lenient(reason);
     }
@@ -474,6 +475,7 @@ const onlyTheExcessLeaves: Promised = (history) => {
     if (!isEnding(history, version, before)) {
       return `${when(version)}: ${version.sid} of ${user} was ended, and ${limit} sessions are allowed`;
     }
+    if (isRevenant(history, version)) continue;
     const spared = rejects ? undefined : lessActive(history, version, user);
     if (spared === undefined) continue;
     return `${when(version)}: ${version.sid} of ${user} was ended, and not ${spared}, which was active before`;

@@ -700,7 +700,7 @@ export function isEnding(history: History, version: Version, before: Version): b
   return (
     isAskedToEnd(history, version, before) ||
     isRevenant(history, version) ||
-    isOneTooMany(history, version.sid, before.user, version.order)
+    isOneTooMany(history, version.sid, before.user, version.order, version.process)
   );
 }
 
@@ -734,7 +734,7 @@ export function isAskedToEnd(
 }
 
 /** Whether a session that is removed was made anew by a late command, after it had been ended. */
-function isRevenant(history: History, version: Version): boolean {
+export function isRevenant(history: History, version: Version): boolean {
   const { sid, process, order } = version;
   const earlier = (history.versions.get(sid) ?? []).filter((each) => each.order < order);
   const birth = earlier.findLast(
@@ -861,6 +861,7 @@ export function whyUnlisted(
   sid: string,
   user: string,
   until: number,
+  madeUpUntil = until,
 ): "the index was lost" | "nobody could write the index" | undefined {
   const versions = (history.versions.get(sid) ?? []).filter(({ order }) => order < until);
   const became = becameOf(history, sid, user, until) as Version;
@@ -876,7 +877,7 @@ export function whyUnlisted(
         call.user === user &&
         call.began > order &&
         isConfirmed(call) &&
-        (call.ended as number) < until &&
+        (call.ended as number) < madeUpUntil &&
         ((call.what === "save" && call.wishes.size > 0) || isRenewalAgain(history, call)),
     );
   // A save without an answer has said that the session is coming, and it came later.
@@ -949,6 +950,7 @@ function takenAt({ versions, calls, rules }: History, user: string, order: numbe
     const isGoneBefore = () =>
       !rules.rejects &&
       !call.isNew &&
+      !isUnknown(call) &&
       call.userBefore === user &&
       versions.get(call.sid)?.findLast((version) => version.order <= order)?.places === null;
     if (isGoneBefore()) continue;
@@ -958,13 +960,14 @@ function takenAt({ versions, calls, rules }: History, user: string, order: numbe
     // What its own process has ended since is dropped from the index.
     const isEnded = () =>
       calls.some(
-        ({ what, sid, process, began, ended = order, error }) =>
+        ({ what, sid, process, began, ended = order, error, answer }) =>
           what === "destroy" &&
           sid === call.sid &&
           process === call.process &&
           began > (call.ended ?? order) &&
           ended < order &&
-          error === undefined,
+          error === undefined &&
+          answer === 1,
       );
     if (isUnderWay(call, order) || (isUnknown(call) && !isEnded()) || isLate) taken.add(call.sid);
   }
@@ -996,14 +999,16 @@ function isOneTooMany(
   sid: string,
   user: string | undefined,
   order: number,
+  process?: string,
 ): boolean {
   const { limit, rejects } = history.rules;
   if (limit === undefined || rejects || user === undefined) return false;
-  // Who begins a session anew gives it its place back.
-  const begun = history.calls.findLast(
-    (call) => call.isNew && call.sid === sid && call.user === user && call.began < order,
-  );
-  const since = Math.max(becameOf(history, sid, user, order)?.order ?? order, begun?.began ?? 0);
+  const became = becameOf(history, sid, user, order)?.order ?? order;
+  // It may have begun anew under its id while somebody was at ending the one before.
+  const ending = history.calls
+    .filter((call) => call.process === process && call.began < became && isUnderWay(call, order))
+    .map(({ began }) => began);
+  const since = Math.min(became, ...ending);
   /** When the limit took others. */
   const took: { readonly sid: string; readonly order: number }[] = [];
   const moments = [...history.calls.map(({ began }) => began), ...ordersOf(history)];

@@ -237,7 +237,6 @@ export const mutants = [
       "if (this.#doomed.has(loaded.sid)) return false;",
       "",
     ],
-    ["what is to be ended counts as renewed", "this.#context.renewals.end(sid);", ""],
     [
       "a login under an id that was nobody's is let through",
       "if (fixated && settings.users?.needsNewId) {",
@@ -270,8 +269,13 @@ export const mutants = [
   ...of("save/touch", [
     [
       "a touch always counts as covered",
-      "return isCovered ? undefined : life;",
+      "return isCovered && !saver.isDoomed(sid) ? undefined : life;",
       "return undefined;",
+    ],
+    [
+      "what is to be ended counts as renewed",
+      "isCovered && !saver.isDoomed(sid) ? undefined",
+      "isCovered ? undefined",
     ],
     [
       "a touch of a row shortens a life",
@@ -417,6 +421,11 @@ export const mutants = [
     ],
     ["an entry that was told of too early counts as there", "&& !this.#isSentAgain &&", "&&"],
     [
+      "a row that is given back counts as a new session",
+      "this.#isNew = false;\n    this.sent(expires);",
+      "this.sent(expires);",
+    ],
+    [
       "an entry comes before its session",
       "const isLater = user === this.#before || (this.#isNew && this.#index.isOrdered);",
       "const isLater = true;",
@@ -441,7 +450,7 @@ export const mutants = [
       "work.push(this.#index.disown(other, this.#sid));",
       "",
     ],
-    ["who logs in is not entered", "isEntered ? first : this.#enter(user)", "first"],
+    ["who logs in is not entered", "isDone ? first : this.#enter(user)", "first"],
     [
       "what has no answer has no entry",
       "if (isInDoubt(error)) await this.#perhaps();",

@@ -808,7 +808,7 @@ const SCENES: readonly Scene[] = [
         { do: "wait", ms: 50 },
         { do: "request" },
         { do: "log in", user: "ada" },
-        { do: "trouble", fault: "command lost", after: chance.pick([5, 6, 7, 8, 9, 10], "which") },
+        { do: "trouble", fault: "command lost", after: chance.pick([9, 10, 11, 12, 13], "which") },
         { do: "save" },
         { do: "destroy" },
       ],

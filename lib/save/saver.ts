@@ -214,7 +214,6 @@ export class Saver {
   /** Remembers a session that the app has ended and that may still be there. */
   #doom(sid: string, ending: Ending | undefined): void {
     const texts = this.#doubts.ended(sid);
-    this.#context.renewals.end(sid);
     this.#doomed.add(sid, async () => {
       await this.#removeAgain(sid, ending);
       this.#layToRest(sid, texts);

@@ -14,6 +14,7 @@ import type { Membership } from "../users/index.js";
 import type { Attempt, Task } from "./agreement.js";
 import type { Conflicts } from "./conflict.js";
 import type { Doubts } from "./doubts.js";
+import { fixationError, isFixation } from "./fixation.js";
 import type { DiscardReason, Step, Wish, WriterContext } from "./step.js";
 
 /** What settles what there is to write. */
@@ -96,13 +97,16 @@ export class Saving implements Task {
   }
 
   async #settle(there: Text | null): Promise<Attempt | null> {
-    const { conflicts, doubts, index } = this.#judges;
+    const { conflicts, doubts, index, settings } = this.#judges;
     const loaded = this.#loaded;
     const { life, isRedated } = this.#wish;
     // Of a new object Redis may hold what its last write was to store. Nobody has said so yet.
     const guess = loaded.unanswered.at(-1)?.held;
     const base =
       there === null ? loaded.held : there === guess ? guess : await doubts.settle(loaded, there);
+    // A logout without an answer may turn out to have happened.
+    if (settings.users?.needsNewId && isFixation(loaded, this.#wish.user))
+      throw fixationError(this.sid);
     this.entry?.belongsTo(this.#wish.user);
     const own = await this.#wish.own(base);
     if (there === null || (await this.#isFree(there, base))) {

@@ -41,7 +41,7 @@ export class Toucher {
 
   /** How long the session shall live, or `undefined` where nothing has to be sent. */
   plan(sid: string, session: object, known: Loaded | undefined): Lifetime | undefined {
-    const { settings, renewals } = this.#context;
+    const { settings, renewals, saver } = this.#context;
     const now = Date.now();
     const created = known?.created ?? now;
     const inUse = known !== undefined && !isRedated(known, cookieOf(session)?.expires);
@@ -50,7 +50,7 @@ export class Toucher {
     if (settings.disableTTL || settings.disableTouch) return undefined;
     const held = known?.held;
     const isCovered = held && life.exact > now && renewals.covers(sid, held.stored, life, now);
-    return isCovered ? undefined : life;
+    return isCovered && !saver.isDoomed(sid) ? undefined : life;
   }
 
   /** Does what was planned. */

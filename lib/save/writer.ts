@@ -256,7 +256,7 @@ export class Writer {
     report?.asked();
     const [size] = await this.#context.port.measure([key]);
     if (!size) return;
-    entry.sent(size.left === Number.POSITIVE_INFINITY ? null : Date.now() + size.left);
+    entry.kept(size.left === Number.POSITIVE_INFINITY ? null : Date.now() + size.left);
   }
 
   /** After a save Redis holds this, and nothing is in doubt any longer. */

@@ -145,6 +145,12 @@ export class Membership {
     this.#told = { user, expires, at: performance.now(), entered };
   }
 
+  /** The session was there, is stored, and lives on until `expires`. `null`: for ever. */
+  kept(expires: number | null): void {
+    this.#isNew = false;
+    this.sent(expires);
+  }
+
   /** What is stored in the end is a session of another user than the object says. */
   belongsTo(user: string | undefined): void {
     this.#user = user;
@@ -165,6 +171,8 @@ export class Membership {
     const isLate = waited > this.#index.grace;
     if (isLate && this.#expires) this.#expires += Math.ceil(waited);
     const first = await told?.entered;
+    // It had to make room when the index was told of it, and is ended.
+    const isOut = told?.user === user && first?.isKept === false;
     // Where the first command stored nothing, its entry may have been taken for a dead one.
     const isEntered =
       told?.user === user && told?.expires === this.#expires && !this.#isSentAgain && first?.entry;
@@ -175,10 +183,9 @@ export class Membership {
         work.push(this.#index.disown(other, this.#sid));
       }
     }
-    const [last] = await Promise.all([isEntered ? first : this.#enter(user), ...work]);
-    // The one that was told at first may have been the one that had to make room.
-    const isKept = last?.isKept !== false;
-    return told?.user === user ? isKept && first?.isKept !== false : isKept;
+    const isDone = isOut || isEntered;
+    const [last] = await Promise.all([isDone ? first : this.#enter(user), ...work]);
+    return last?.isKept !== false;
   }
 
   /** Drops the place that this write has taken. */
