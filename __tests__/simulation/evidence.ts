@@ -1006,7 +1006,9 @@ function isOneTooMany(
   const became = becameOf(history, sid, user, order)?.order ?? order;
   // It may have begun anew under its id while somebody was at ending the one before.
   const ending = history.calls
-    .filter((call) => call.process === process && call.began < became && isUnderWay(call, order))
+    .filter((call) => call.process === process && call.began < became)
+    // What makes room goes on when its call has failed.
+    .filter(({ ended = order, error }) => ended >= order || error !== undefined)
     .map(({ began }) => began);
   const since = Math.min(became, ...ending);
   /** When the limit took others. */
