@@ -30,6 +30,7 @@ import {
   isOfALateWrite,
   isOfCodeThatLoadsNothing,
   isOpen,
+  isOthersToo,
   isOutdone,
   isOverAt,
   isPast,
@@ -543,9 +544,11 @@ const callsSettle: Promised = (history) => {
   return undefined;
 };
 
-/** Errors say what is so. */
-const errorsAreTrue: Promised = (history) => {
+/** Errors say what is so, and who is told that others' changes were merged has met others. */
+const answersAreTrue: Promised = (history) => {
   for (const call of history.calls) {
+    if (call.answer === "MERGED" && !isOthersToo(history, call))
+      return `${shown(call)}, but nobody else has written it`;
     if (call.error === "ERR_CONFLICT" && !isContended(history, call))
       return `${shown(call)} after ${call.tries} tries, but the session was not changed before each`;
     if (call.error === "ERR_INVALID_SESSION" && !isUnfit(history, call))
@@ -609,6 +612,6 @@ const PROMISES: readonly (readonly Promised[])[] = [
     indexesAreTidy,
   ],
   [readsAreTrue, eventsAreTrue, notesAreTrue],
-  [callsSettle, errorsAreTrue],
+  [callsSettle, answersAreTrue],
   [savesLandOnce],
 ];

@@ -1112,6 +1112,25 @@ export function isContended(history: History, call: Call): boolean {
   return changes.length >= tries - 1;
 }
 
+/** Whether others have written a session, or may have, so that a save found something else than it had left. */
+export function isOthersToo(history: History, call: Call): boolean {
+  const { sid, object, number, process } = call;
+  const ended = call.ended as number;
+  return (
+    isRepeated(history, call) ||
+    history.during(sid, 0, ended).some(({ why }) => why === "failed over") ||
+    history.calls.some(
+      (other) =>
+        other.sid === sid &&
+        other.began < ended &&
+        (other.what === "save" || other.what === "touch") &&
+        (other.object !== object ||
+          other.process !== process ||
+          (other.number < number && isUnknown(other))),
+    )
+  );
+}
+
 /** Whether a session cannot be stored: no serializer takes it, its serializer failed, or it is a login that needs a new id. */
 export function isUnfit(history: History, call: Call): boolean {
   const { refusals, rules, calls } = history;

@@ -773,11 +773,11 @@ const SCENES: readonly Scene[] = [
       ],
     ],
   },
-  // A login waits in vain behind one that gets no answer, and is ended; so is its session.
+  // A logout waits in vain behind a login without an answer, and a renewal is under way.
   {
     sharesBrowser: true,
     where: [0, 0, 0],
-    options: () => ({ rolling: false, users: true, disableTTL: false }),
+    options: () => ({ rolling: false, users: true, disableTTL: false, requireNewId: false }),
     play: (chance) => [
       [
         { do: "request" },
@@ -787,12 +787,15 @@ const SCENES: readonly Scene[] = [
         { do: "log in", user: "ada" },
         { do: "trouble", fault: "answer late" },
         { do: "save" },
+        wait(chance, "waits", [10, 40, 60]),
+        { do: "request" },
+        { do: "respond" },
       ],
       [{ do: "wait", ms: 44 }, { do: "request" }, { do: "destroy" }],
       [
         { do: "wait", ms: 44 },
         { do: "request" },
-        wait(chance, "runs", [10, 100, 110]),
+        wait(chance, "runs", [80, 85, 90, 95, 100]),
         { do: "respond" },
       ],
     ],
@@ -944,6 +947,95 @@ const SCENES: readonly Scene[] = [
         wait(chance, "waits", [0, 5, 10]),
         { do: "request" },
         { do: "respond" },
+      ],
+    ],
+  },
+  // A login gets no answer while the user of before logs in elsewhere.
+  {
+    sharesBrowser: false,
+    options: () => ({
+      users: true,
+      limit: 1,
+      rejects: false,
+      conflict: "merge",
+      requireNewId: false,
+    }),
+    play: (chance) => [
+      [
+        { do: "request" },
+        { do: "log in", user: "ada" },
+        { do: "save" },
+        { do: "wait", ms: 60 },
+        { do: "request" },
+        { do: "log in", user: "bob" },
+        { do: "trouble", fault: "answer lost" },
+        { do: "save" },
+        { do: "respond" },
+      ],
+      [
+        wait(chance, "comes", [50, 60, 70, 80]),
+        { do: "request" },
+        { do: "log in", user: "ada" },
+        { do: "save" },
+      ],
+    ],
+  },
+  // A row is given back while its session has to make room.
+  {
+    sharesBrowser: false,
+    where: [0, 1, 0],
+    options: () => ({ users: true, limit: 1, rejects: false }),
+    play: (chance) => [
+      [{ do: "request" }, { do: "log in", user: "ada" }, { do: "save" }],
+      [{ do: "wait", ms: 50 }, { do: "request" }, { do: "log in", user: "ada" }, { do: "save" }],
+      [
+        wait(chance, "looks", [30, 40, 50, 60]),
+        { do: "give back", from: chance.pick(["all", "sessions"], "from"), place: "z" },
+      ],
+    ],
+  },
+  // A new session gets no answer, and becomes the same user's by two requests.
+  {
+    sharesBrowser: true,
+    where: [0, 1],
+    options: () => ({ users: true, conflict: "merge", requireNewId: false }),
+    play: (chance) => [
+      [
+        { do: "request" },
+        { do: "set", place: "x" },
+        { do: "trouble", fault: "answer lost" },
+        { do: "save" },
+        { do: "set", place: "y" },
+        ...(chance.of("again") < 0.5
+          ? [
+              { do: "trouble", fault: chance.pick(FAULTS, "fault") } as const,
+              { do: "save" } as const,
+            ]
+          : []),
+        wait(chance, "waits", [1, 10, 30]),
+        { do: "log in", user: "ada" },
+        { do: "save" },
+      ],
+      [
+        wait(chance, "comes", [15, 30, 60, 90]),
+        { do: "begin" },
+        { do: "log in", user: "ada" },
+        { do: "save" },
+      ],
+    ],
+  },
+  // One request saves faster than it is answered.
+  {
+    sharesBrowser: true,
+    options: () => ({}),
+    play: () => [
+      [
+        { do: "request" },
+        { do: "save" },
+        { do: "request" },
+        { do: "save thrice", place: "x" },
+        { do: "save thrice", place: "y" },
+        { do: "save thrice", place: "x" },
       ],
     ],
   },
