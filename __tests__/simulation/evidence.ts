@@ -457,9 +457,13 @@ function isOfOthers(
 }
 
 /** Whether a session is over by its own rules, at some time during a call, as the process takes it. */
-export function isPast({ rules }: History, version: Version, call: Call): boolean {
+export function isPast({ rules, steps }: History, version: Version, call: Call): boolean {
   if (version.places === null) return false;
-  const now = call.wall + ((call.endedAt ?? call.beganAt) - call.beganAt);
+  const { began, ended = began, beganAt, endedAt = beganAt } = call;
+  const set = steps
+    .filter(({ process, order }) => process === call.process && order > began && order < ended)
+    .reduce((sum, { ms }) => sum + Math.max(0, ms), 0);
+  const now = call.wall + (endedAt - beganAt) + set;
   const idle = version.maxAge ?? rules.idle;
   if (version.created !== undefined && version.created + limitOf(rules, idle) <= now + 1)
     return true;

@@ -473,6 +473,7 @@ export const mutants = [
       "if (leaving.some((entry) => entry.sid === sid)) isKept = false;",
       "",
     ],
+    ["others make room for what is gone", "if (await this.#isOf(user, sid)) leaving", "leaving"],
     [
       "who would be too many is not refused",
       "if (!rejects) return undefined;",

@@ -187,7 +187,8 @@ export class UserIndex implements Registry {
     let { leaving } = written;
     if (written.excess > 0) {
       await this.#forgetDead(user, sid, written.excess);
-      leaving = await this.#entries.evict(user, sid, limit);
+      // What is gone by now needs no room.
+      if (await this.#isOf(user, sid)) leaving = await this.#entries.evict(user, sid, limit);
     }
     let isKept = true;
     // A limit that is new, or lower, may have many leave.
