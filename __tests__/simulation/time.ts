@@ -83,6 +83,13 @@ export class Time {
     if (place >= 0) this.#queue.splice(place, 1);
   }
 
+  /** Takes out what waits for this moment and is somebody's, in its order. */
+  takeDue(clock: Clock): Happening[] {
+    const due = this.#queue.filter((each) => each.clock === clock && each.at <= this.now).reverse();
+    for (const each of due) this.callOff(each);
+    return due;
+  }
+
   /** Lets the next thing happen; `undefined`: there is none until then. */
   next(until: number): Happening | undefined {
     for (;;) {
@@ -157,9 +164,11 @@ export class Clock {
   /** The process goes on: what it has missed comes now, in its order. */
   resume(): void {
     this.isStopped = false;
-    const held = this.#held;
+    // What comes in this very moment was sent later than all that.
+    const missed = [...this.#held, ...this.#time.takeDue(this)];
     this.#held = [];
-    for (const { clock, happen, rank } of held) this.#time.at(this.#time.now, clock, happen, rank);
+    for (const { happen, rank, isQuiet } of missed)
+      this.#time.at(this.#time.now, this, happen, rank, isQuiet);
   }
 
   start(run: () => void, ms: number, isRepeated: boolean): Timer {
