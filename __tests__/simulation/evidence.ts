@@ -961,6 +961,8 @@ function takenAt({ versions, calls, rules }: History, user: string, order: numbe
     // A place that was taken in vain may be given back a while later.
     const isInVain = call.error !== undefined || call.answer === "GONE";
     const isLate = rules.rejects && isInVain && (call.endedAt ?? at) + grace >= at;
+    const whatWas = (sid: string, when: number) =>
+      versions.get(sid)?.findLast((version) => version.order <= when);
     // What its own process has ended since is dropped from the index.
     const isEnded = () =>
       calls.some(
@@ -971,7 +973,8 @@ function takenAt({ versions, calls, rules }: History, user: string, order: numbe
           began > (call.ended ?? order) &&
           ended < order &&
           error === undefined &&
-          answer === 1,
+          answer === 1 &&
+          whatWas(sid, began)?.user === user,
       );
     if (isUnderWay(call, order) || (isUnknown(call) && !isEnded()) || isLate) taken.add(call.sid);
   }

@@ -188,6 +188,11 @@ export const mutants = [
       "const newestFirst = unanswered.slice(-1);",
     ],
     [
+      "of a write on top of another one the last change is enough",
+      "if (isOnTop && !(await",
+      "if (!one && !(await",
+    ],
+    [
       "what shows of the write that was heard of counts as the next one's",
       "for (const later of loaded.unanswered) later.before = landed.held.plain;",
       "",
@@ -451,6 +456,16 @@ export const mutants = [
       "",
     ],
     ["who logs in is not entered", "isDone ? first : this.#enter(user)", "first"],
+    [
+      "a new session in doubt gets a place back",
+      "loaded?.held === undefined && !loaded?.unanswered.length",
+      "loaded?.held === undefined",
+    ],
+    [
+      "who gets no answer gets a place back",
+      "this.#isNew && this.#told === undefined",
+      "this.#isNew",
+    ],
     [
       "what has no answer has no entry",
       "if (isInDoubt(error)) await this.#perhaps();",

@@ -144,10 +144,17 @@ export class Doubts {
       const current = await this.#versions.of(there.plain, loaded);
       for (const [age, one] of newestFirst.entries()) {
         if (!(await this.#isIn(one, current, loaded))) continue;
-        landed = one;
-        // What is found of it may be of the one before: then it has to show something of its own.
         const older = newestFirst[age + 1];
+        const isOnTop =
+          older !== undefined &&
+          one.before !== undefined &&
+          sameValue(older.held.plain, one.before);
+        // It has landed only if the one has that it was to replace: both together have to show.
+        if (isOnTop && !(await this.#isIn({ ...one, before: older.before }, current, loaded)))
+          continue;
+        landed = one;
         if (older === undefined) break;
+        // What is found of it may be of the one before: then it has to show something of its own.
         if (await this.#isIn({ ...one, before: older.held.plain }, current, loaded)) break;
       }
     }

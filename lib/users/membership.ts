@@ -102,7 +102,8 @@ export class Membership {
    */
   async around(loaded: Loaded | undefined, write: () => Promise<boolean>): Promise<boolean> {
     this.#before = loaded?.user;
-    this.#isNew = loaded?.held === undefined;
+    // A new one in doubt may be there already, and have had to make room since.
+    this.#isNew = loaded?.held === undefined && !loaded?.unanswered.length;
     // Writes without an answer may have made it these users', each with an entry.
     for (const { user } of loaded?.unanswered ?? []) this.#doubted.add(user);
     const place = await this.#takePlace();
@@ -208,7 +209,11 @@ export class Membership {
     if (this.#user === undefined) return;
     // What keeps its life does not know when it ends.
     if (this.#expires === undefined) this.#index.lookLater(this.#sid);
-    else await this.#index.expect(this.#user, this.#sid, this.#expires, this.#isNew);
+    else {
+      // Who has had to make room since the index was told of it gets no place back.
+      const isNew = this.#isNew && this.#told === undefined;
+      await this.#index.expect(this.#user, this.#sid, this.#expires, isNew);
+    }
   }
 
   /** Enters a session that is stored; one without a user, or that is gone again, needs no entry. */
