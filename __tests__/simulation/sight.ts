@@ -65,12 +65,19 @@ export function notesAreTrue(history: History): string | undefined {
       continue;
     // The note goes out just before the removal; where the server has to learn the script, just after it.
     const isDone = (by: Call) => by.error === undefined && (by.ended as number) < call.began;
+    // Of two that end it at once one may take back the note on which the other relied.
+    const isBeside = (by: Call) => endings.some((other) => other !== by && overlaps(other, by));
     const noted = endings.find((by) => isBy(by) && isDone(by));
-    if (noted && !isLost) {
+    if (noted && !isLost && !isBeside(noted)) {
       return `${shown(call)}, but ${shown(noted)}`;
     }
   }
   return undefined;
+}
+
+function overlaps(a: Call, b: Call): boolean {
+  const { POSITIVE_INFINITY } = Number;
+  return a.began < (b.ended ?? POSITIVE_INFINITY) && b.began < (a.ended ?? POSITIVE_INFINITY);
 }
 
 /** Whether a call is about ending a session on purpose, so that a note of it is left. */
