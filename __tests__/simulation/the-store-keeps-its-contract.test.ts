@@ -2,8 +2,8 @@ import { explained, simulate } from "./workers.js";
 
 const RUNS = 10_000;
 /*
- * Runs that hold, the same each time. `npm run simulate` draws new ones, and of some ten thousand one may
- * still fail: only when of a hundred thousand none does will this draw new ones as well.
+ * Runs that hold, the same each time. `npm run simulate` draws new ones, and of a hundred thousand one or
+ * two may still fail: only when of a million none does will this draw new ones as well.
  */
 const SEED = Number(process.env.SIMULATION_SEED ?? 1);
 
