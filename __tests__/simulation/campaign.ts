@@ -3,7 +3,8 @@
 import { Room } from "./app-server.js";
 import { OBSERVER } from "./client.js";
 import type { Patch } from "./loader.js";
-import { type Plan, planOf } from "./plan.js";
+import type { Plan } from "./plan.js";
+import { planOf } from "./planner.js";
 import { hashOf } from "./redis.js";
 import { catchRejections, type Outcome, run } from "./run.js";
 import { readable } from "./shown.js";
