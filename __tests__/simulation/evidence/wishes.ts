@@ -134,8 +134,9 @@ export function isTakenForAnothers(history: History, call: Call, place: string):
       began < (call.ended as number),
   );
   return (
-    others.some(({ wishes }) => wishes.has(place)) &&
-    others.some((other) => wished.some(([at, { value }]) => wants(other, at, value)))
+    others.some(({ wishes }) =>
+      [...wishes.keys()].some((at) => `${at}/`.startsWith(`${place}/`)),
+    ) && others.some((other) => wished.some(([at, { value }]) => wants(other, at, value)))
   );
 }
 
