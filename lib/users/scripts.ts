@@ -73,8 +73,8 @@ end
  * ARGV[2] what the session has left to live in ms, or "" for no end
  * ARGV[3] how many sessions the user may have; 0: as many as they like
  * ARGV[4] "new": it was stored anew, "there": it is there, "sent": that is not known yet
- * Answers its activity, or "-inf", or nothing where it has no entry; how many sessions are too many; and the sids that have lost their
- * place and whose sessions are to be removed.
+ * Answers its activity, or "-inf", or nothing where it has no entry; how many sessions are too many;
+ * and the sids that have lost their place and whose sessions are to be removed.
  */
 export const INDEX_WRITTEN = script(`${INDEX}
 local limit = tonumber(ARGV[3])
